@@ -1,0 +1,68 @@
+"""panicsim: panic selling, liquidation cascades and contrarian opportunity as one feedback loop.
+
+See -> act -> trade -> pull. A fall makes some holders sell, their sales push the price down, and that
+makes others sell. `cascade` shows where it ends (the photograph), `simulate` how it gets there (the film).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from panicsim.events import News, Sale
+from panicsim.film import Run, simulate
+from panicsim.games import run_threshold
+from panicsim.market import Market, View
+from panicsim.measures import metrics
+from panicsim.participants import (
+    Fear,
+    Herd,
+    Longs,
+    Participant,
+    Rebalancer,
+    ValueBuyers,
+    liquidation_price,
+)
+from panicsim.photograph import Cascade, Gain, cascade, loop_gain, tipping_shock
+from panicsim.rules import Rule
+
+if TYPE_CHECKING:
+    from panicsim.explore import explore
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Cascade",
+    "Fear",
+    "Gain",
+    "Herd",
+    "Longs",
+    "Market",
+    "News",
+    "Participant",
+    "Rebalancer",
+    "Rule",
+    "Run",
+    "Sale",
+    "ValueBuyers",
+    "View",
+    "cascade",
+    "explore",
+    "liquidation_price",
+    "loop_gain",
+    "metrics",
+    "run_threshold",
+    "simulate",
+    "tipping_shock",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load `explore` when it is first used: it needs matplotlib, the model needs numpy alone."""
+    if name == "explore":
+        import importlib
+
+        explore = importlib.import_module("panicsim.explore").explore
+        # The submodule is called explore too and has just taken the name; the function is what is meant.
+        globals()["explore"] = explore
+        return explore
+    raise AttributeError(f"module 'panicsim' has no attribute {name!r}")

@@ -1,0 +1,46 @@
+"""Arguments are checked at the door: every refusal names the argument, its unit and the value."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+def array(
+    name: str,
+    unit: str,
+    value: Any,
+    *,
+    at_least: float = -np.inf,
+    above: float = -np.inf,
+    at_most: float = np.inf,
+    below: float = np.inf,
+) -> Array:
+    """Return `value` as a float array, all of it finite and within the bounds, or raise a ValueError."""
+    try:
+        numbers = np.asarray(value, dtype=float)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} ({unit}) must be a number or an array of numbers, got {value!r}") from None
+    checks = [
+        (~np.isfinite(numbers), "finite"),
+        (numbers < at_least, f"at least {at_least:g}"),
+        (numbers <= above, f"above {above:g}"),
+        (numbers > at_most, f"at most {at_most:g}"),
+        (numbers >= below, f"below {below:g}"),
+    ]
+    for broken, rule in checks:
+        if broken.any():
+            raise ValueError(f"{name} ({unit}) must be {rule}, got {float(numbers[broken].flat[0])!r}")
+    return numbers
+
+
+def scalar(name: str, unit: str, value: Any, **bounds: float) -> float:
+    """Return `value` as one finite float within its bounds, or raise a ValueError."""
+    number = array(name, unit, value, **bounds)
+    if number.ndim:
+        raise ValueError(f"{name} ({unit}) must be one number, got an array of shape {number.shape}")
+    return float(number)

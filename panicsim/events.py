@@ -1,0 +1,59 @@
+"""What comes from outside the loop: news about value, and sales that would have happened anyway."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from panicsim._check import scalar
+
+
+@dataclass(frozen=True)
+class News:
+    """A change of what the asset is worth; the price follows at once.
+
+    Parameters
+    ----------
+    change : float
+        Natural-log change of value, negative for bad news.
+    at : float
+        Hours after the start. Participants see it one step later.
+    """
+
+    change: float
+    at: float = 0.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "change", scalar("change", "log of value", self.change))
+        object.__setattr__(self, "at", scalar("at", "hours", self.at, at_least=0))
+
+
+@dataclass(frozen=True)
+class Sale:
+    """A sale with its own reasons: a large holder, an unlock, a treasury.
+
+    Parameters
+    ----------
+    coins : float
+        Coins sold in all.
+    at : float
+        Hours after the start.
+    over : float
+        Hours it takes, at an even rate; 0 sells everything in one step.
+    """
+
+    coins: float
+    at: float = 0.0
+    over: float = 0.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "coins", scalar("coins", "coins", self.coins, at_least=0))
+        object.__setattr__(self, "at", scalar("at", "hours", self.at, at_least=0))
+        object.__setattr__(self, "over", scalar("over", "hours", self.over, at_least=0))
+
+    def sold_until(self, time: np.ndarray) -> np.ndarray:
+        """Coins sold before each time (hours), any shape in, same shape out."""
+        if self.over == 0:
+            return self.coins * (time > self.at)
+        return self.coins * np.clip((time - self.at) / self.over, 0.0, 1.0)

@@ -1,0 +1,440 @@
+"""The film: the same supply curves in time, with news, noise, lags, recovery and rules."""
+
+from __future__ import annotations
+
+import os
+import time as clock
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from panicsim._check import Array, array, scalar
+from panicsim.events import News, Sale
+from panicsim.market import HOURS_PER_YEAR, NO_FLOOR, Market, View
+from panicsim.participants import Participant, named, slope_signs
+from panicsim.rules import Rule
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# Steps of the root search with which resting bids answer a move: fixed work, so paths never touch.
+NEWTON_STEPS = 4
+
+# A run that will take longer than this many seconds shows a progress bar.
+PATIENCE = 2.0
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """What happened: log price, log value and what was sold. Everything else is derived.
+
+    Attributes
+    ----------
+    market : Market
+    crowd : dict of participants by name
+    time : array (steps + 1,)
+        Hours since the start.
+    fall : array (steps + 1, paths)
+        Log fall of the price from P0.
+    value_fall : array (steps + 1, paths)
+        Log fall of the value from P0.
+    sold : dict of arrays (steps + 1, paths)
+        Coins sold so far (negative: bought), by name.
+    outside : array (steps + 1, paths or 1)
+        Coins sold so far by `Sale` events.
+    closed : dict of arrays (paths,)
+        Coins closed by rules without a market sale, by name.
+    bids : frozenset of str
+        Names of those whose resting bids answered within the steps.
+    share : array (steps, paths) or None
+        Share of depth that was there in each step; None if no rule touched it.
+    """
+
+    market: Market
+    crowd: Mapping[str, Participant]
+    time: Array
+    fall: Array
+    value_fall: Array
+    sold: Mapping[str, Array]
+    outside: Array
+    closed: Mapping[str, Array]
+    bids: frozenset[str] = frozenset()
+    share: Array | None = None
+
+    @property
+    def price(self) -> Array:
+        """Price, USD per coin, (steps + 1, paths)."""
+        return self.market.price_at(self.fall)
+
+    @property
+    def value(self) -> Array:
+        """Value, USD per coin, (steps + 1, paths)."""
+        return self.market.price_at(self.value_fall)
+
+    def until(self, time: float) -> Run:
+        """Return the run as it was known at a time (hours): nothing after it is kept."""
+        time = scalar("time", "hours", time, at_least=0)
+        rows = int(np.searchsorted(self.time, time * (1 + 1e-12), side="right"))
+        return replace(
+            self,
+            time=self.time[:rows],
+            fall=self.fall[:rows],
+            value_fall=self.value_fall[:rows],
+            sold={name: coins[:rows] for name, coins in self.sold.items()},
+            outside=self.outside[:rows],
+            share=None if self.share is None else self.share[: rows - 1],
+        )
+
+    def plot(self) -> Figure:
+        """Draw price and value in time (a fan if there are many paths)."""
+        from panicsim.plots import plot_run
+
+        return plot_run(self)
+
+
+def simulate(
+    market: Market,
+    crowd: Iterable[Participant],
+    events: Iterable[News | Sale] = (),
+    rules: Iterable[Rule] = (),
+    hours: float = 72.0,
+    dt: float = 0.05,
+    paths: int = 1,
+    seed: int = 0,
+    noise: Any = None,
+) -> Run:
+    """Run the loop in time.
+
+    Parameters
+    ----------
+    market : Market
+    crowd : iterable of Participant
+        May be empty: a market without feedback.
+    events : iterable of News and Sale
+    rules : iterable of Rule
+        They act in the order of the list.
+    hours, dt : float
+        Length of the run and of a step, in hours; `hours` is a whole number of `dt`.
+    paths : int
+        Independent paths, run side by side.
+    seed : int
+        The same seed gives the same run, and path j is the same for any number of paths.
+    noise : array (steps, paths), optional
+        Standard normal draws to use instead of drawn ones, so that dt can be halved on the same path.
+
+    Returns
+    -------
+    Run
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of its range, an event lies outside the run, or a participant cannot exist
+        in this market.
+
+    Notes
+    -----
+    One step: everybody sees row k; those who trade on it send orders; rules limit them; the orders, then
+    news and noise of [t_k, t_k + dt) move the price; recovery pulls it towards value; resting bids answer
+    the result; row k + 1 is recorded; rules settle. Noise is news that comes all day: it moves value, and
+    the price with it. Trades move value by the `permanent` share of their impact (chapter 3).
+    """
+    hours = scalar("hours", "hours", hours, above=0)
+    dt = scalar("dt", "hours", dt, above=0)
+    steps = round(hours / dt)
+    if steps < 1 or abs(steps * dt - hours) > 1e-9 * hours:
+        raise ValueError(f"hours (hours) must be a whole number of dt = {dt!r} hours, got {hours!r}")
+    if isinstance(paths, bool) or paths != int(paths) or paths < 1:
+        raise ValueError(f"paths (count) must be a whole number of at least 1, got {paths!r}")
+    paths = int(paths)
+    people = named(crowd, market)
+    time = dt * np.arange(steps + 1)
+    outside = _outside(market, list(events), time, paths, seed, noise)
+    stage = _Stage(market, people, list(rules), time, paths, *outside)
+    try:
+        # A number that is not a number would spread silently along its path.
+        with np.errstate(invalid="raise", over="ignore"):
+            for k in _watched(steps):
+                stage.step(k)
+    except FloatingPointError as problem:
+        raise ValueError(
+            f"crowd (participants) wanted coins that are no number at {time[k]:g} hours: {problem}"
+        ) from problem
+    return Run(
+        market,
+        people,
+        time,
+        stage.fall,
+        stage.value,
+        stage.sold,
+        stage.outside,
+        stage.view.closed,
+        frozenset(stage.bids),
+        stage.share,
+    )
+
+
+class _Stage:
+    """The arrays of one run and the order of a step. Runs own their stage; it is thrown away after."""
+
+    def __init__(
+        self,
+        market: Market,
+        people: Mapping[str, Participant],
+        rules: list[Rule],
+        time: Array,
+        paths: int,
+        moves: Array,
+        sales: Array,
+    ) -> None:
+        self.market, self.crowd = market, people
+        self.time, self.moves = time, moves
+        # Coins that sales from outside have asked for so far; a closed market lets them wait.
+        self.due = np.concatenate([[0.0], np.cumsum(sales)])
+        rows = (len(time), paths)
+        dt = float(time[1])
+        self.fall, self.value = np.zeros(rows), np.zeros(rows)
+        self.sold = {name: np.zeros(rows) for name in people}
+        self.stay = float(np.exp(-market.recovery * dt))
+        bent = any(type(rule).book is not Rule.book for rule in rules)
+        self.share = np.ones((len(time) - 1, paths)) if bent else None
+        self.outside = np.zeros(rows) if bent else self.due[:, None]
+        self.unseen = np.zeros(paths)
+        self.floor = np.full(paths, NO_FLOOR)  # a full row is clamped faster than with a single number
+        view = self.view = View()
+        view.market, view.time, view.dt, view.paths = market, 0.0, dt, paths
+        view.fall = view.value = view.done = np.zeros(paths)
+        view.sold = {name: np.zeros(paths) for name in people}
+        view.closed = {name: np.zeros(paths) for name in people}
+        self.state = {name: p.start(view) for name, p in people.items()}
+        self.rules = [(rule, rule.start(view)) for rule in rules]
+        bids = {n for n, p in people.items() if _rests(p, market)}
+        self.bids = {n: p for n, p in people.items() if n in bids}
+        self.others = {n: p for n, p in people.items() if n not in bids}
+        # The share of the gap between want and fill that an order closes in one step.
+        self.pace = {n: -float(np.expm1(-dt / p.lag)) if p.lag else 1.0 for n, p in people.items()}
+        self.told = [n for n, p in self.others.items() if type(p).filled is not Participant.filled]
+
+    def step(self, k: int) -> None:
+        """Go from row k to row k + 1."""
+        market, view = self.market, self.view
+        fall, value = self.fall[k], self.value[k]
+        view.time, view.value = self.time[k], value
+        if self.rules:
+            view.sold = {name: self.sold[name][k] for name in self.crowd}
+        orders = self._orders(k)
+        sold: Any = self.due[k + 1] - self.due[k]
+        share: Any = 1.0
+        if self.share is not None:
+            share = self.share[k] = self._book()
+            orders = {name: order * (share > 0) for name, order in orders.items()}
+            self.outside[k + 1] = np.where(share > 0, self.due[k + 1], self.outside[k])
+            sold = self.outside[k + 1] - self.outside[k]
+        for name, order in orders.items():
+            np.subtract(self.sold[name][k], order, out=self.sold[name][k + 1])
+            sold = sold - order
+        after = self._impact(fall, sold, share)
+        if self.told:
+            self._tell(orders, fall, after, sold, share)
+        value = value + (after - fall) * market.permanent if market.permanent else value
+        value = np.add(value, self.moves[k], out=self.value[k + 1])
+        after = self._outside_moves(k, after, share)
+        if self.stay < 1.0:
+            pulled = value + (after - value) * self.stay
+            after = pulled if self.share is None else np.where(share > 0, pulled, after)
+        if self.bids:
+            after = self._answer(k, after, share)
+        np.minimum(after, self.floor, out=self.fall[k + 1])
+        if self.rules:
+            self._settle(k)
+
+    def _orders(self, k: int) -> dict[str, Array]:
+        """Signed coins that reach the market in this step, by name of those who send orders."""
+        view, fall = self.view, self.fall[k]
+        view.fall = fall
+        seen: dict[str, Array] = {}
+        for rule, mine in self.rules:
+            seen.update(rule.see(view, mine))
+        orders = {}
+        for name, member in self.others.items():
+            view.fall = seen.get(name, fall)
+            done = self.sold[name][k]
+            view.done = done + view.closed[name] if self.rules else done
+            want = member.react(view, self.state[name])
+            pace = self.pace[name]
+            orders[name] = want * pace if pace < 1.0 else want
+        view.fall = fall
+        for rule, mine in self.rules:
+            orders = rule.limit(orders, view, mine)
+        return orders
+
+    def _book(self) -> Array:
+        """Share of depth that is there: the product of what the rules leave."""
+        share = np.ones(self.view.paths)
+        for rule, mine in self.rules:
+            share = share * array("book", "share of depth", rule.book(self.view, mine), at_least=0)
+        return share
+
+    def _impact(self, fall: Array, sold: Any, share: Any) -> Array:
+        """Log fall after `sold` coins met the share of the book that is there."""
+        market = self.market
+        if self.share is not None:
+            sold = sold / np.where(share > 0, share, 1.0)
+        if callable(market.depth):
+            return market.fall_at(market.absorbed(fall) + sold)
+        return fall + market.fall_at(sold)
+
+    def _outside_moves(self, k: int, fall: Array, share: Any) -> Array:
+        """Log fall after news and noise; in a closed market the price waits."""
+        moves = self.moves[k]
+        if self.share is None:
+            return fall + moves
+        unseen = self.unseen + moves
+        is_open = share > 0
+        self.unseen = np.where(is_open, 0.0, unseen)
+        return fall + np.where(is_open, unseen, 0.0)
+
+    def _answer(self, k: int, fall: Array, share: Any) -> Array:
+        """Let resting bids answer the move, within the step and by fixed work.
+
+        In u = V(y), the coins absorbed, they buy until u = u0 - (B(y) - B0)/share. The left side minus
+        the right has a slope of at least one, so the root lies within one miss of u0: a step of Newton
+        stays in that bracket, or the bracket is halved.
+        """
+        market = self.market
+        held = {name: self.sold[name][k] for name in self.bids}
+        start = market.absorbed(fall)
+        scale = 1.0 if self.share is None else (share > 0) / np.where(share > 0, share, 1.0)
+
+        def bought(y: Array) -> Array:
+            return sum(held[name] - self._bid(name, y) for name in self.bids)
+
+        def miss_at(u: Array) -> Array:
+            return u - start + bought(market.fall_at(u)) * scale
+
+        u, miss = start, miss_at(start)
+        low, high = u - np.maximum(miss, 0.0), u - np.minimum(miss, 0.0)
+        tick = 1e-7 * float(market.depth_coins())
+        for _ in range(NEWTON_STEPS):
+            newton = u - miss / np.maximum((miss_at(u + tick) - miss) / tick, 1.0)
+            u = np.where((newton >= low) & (newton <= high), newton, (low + high) / 2)
+            miss = miss_at(u)
+            low, high = np.where(miss < 0, u, low), np.where(miss > 0, u, high)
+        y = market.fall_at(u)
+        flow: Any = 0.0
+        for name, member in self.bids.items():
+            coins = (held[name] - self._bid(name, y)) * (scale > 0)
+            np.subtract(held[name], coins, out=self.sold[name][k + 1])
+            flow = flow + coins
+            if member.one_way:
+                worst = self.state[name]["worst"]
+                np.maximum(worst, y, out=worst)
+        # The price is set by what was traded: money is conserved, whatever the search left over.
+        after = market.fall_at(start - flow * scale)
+        self.value[k + 1] += (after - fall) * market.permanent
+        return after
+
+    def _bid(self, name: str, fall: Array) -> Array:
+        """Coins that a member with resting bids has sold (negative: bought) at a fall."""
+        member = self.bids[name]
+        if member.one_way:
+            fall = np.maximum(self.state[name]["worst"], fall)
+        return member.sold_by(fall, self.market)
+
+    def _tell(self, orders: dict[str, Array], fall: Array, after: Array, sold: Any, share: Any) -> None:
+        """Tell those who ask what they traded and at which average price."""
+        dollars = self.market.proceeds(fall, after) * share
+        price = self.market.price_at(fall)
+        fill = np.where(sold == 0, price, dollars / np.where(sold == 0, 1.0, sold))
+        for name in self.told:
+            self.crowd[name].filled(orders[name], fill, self.view, self.state[name])
+
+    def _settle(self, k: int) -> None:
+        """Let the rules settle, on row k + 1."""
+        view = self.view
+        view.time, view.fall, view.value = self.time[k + 1], self.fall[k + 1], self.value[k + 1]
+        view.sold = {name: self.sold[name][k + 1] for name in self.crowd}
+        for rule, mine in self.rules:
+            rule.settle(view, mine)
+
+
+def _rests(member: Participant, market: Market) -> bool:
+    """Tell whether a participant stands in the book with resting bids: no lag, a curve that only falls."""
+    plain = type(member).react is Participant.react
+    return plain and member.lag == 0 and slope_signs(member, market) == {-1}
+
+
+def _outside(
+    market: Market, events: list[News | Sale], time: Array, paths: int, seed: int, noise: Any
+) -> tuple[Array, Array]:
+    """Return what comes from outside in each step: log falls of value (steps, paths or 1), coins (steps,)."""
+    steps, dt = len(time) - 1, float(time[1])
+    moves = _noise(market, steps, dt, paths, seed, noise)
+    coins = np.zeros(steps)
+    for event in events:
+        if not isinstance(event, (News, Sale)):
+            raise ValueError(f"events (News or Sale) must hold events, got {event!r}")
+        # Rounding of k dt must not push an event into the step before or after.
+        k = int(event.at / dt + 1e-9)
+        if k >= steps:
+            raise ValueError(f"at (hours) must lie before the end of the run, {time[-1]:g}, got {event.at!r}")
+        if isinstance(event, News):
+            moves[k] -= event.change
+        elif event.over < dt:
+            coins[k] += event.coins
+        else:
+            coins += np.diff(event.sold_until(time))
+    return moves, coins
+
+
+def _noise(market: Market, steps: int, dt: float, paths: int, seed: int, noise: Any) -> Array:
+    """Return the noise of each step as log falls of value: (steps, paths), or (steps, 1) without any."""
+    scale = -market.volatility * np.sqrt(dt / HOURS_PER_YEAR)
+    if noise is not None:
+        noise = array("noise", "standard normal draws", noise)
+        if noise.shape != (steps, paths):
+            raise ValueError(f"noise (draws) must have shape {(steps, paths)}, got {noise.shape}")
+        if not scale:
+            raise ValueError("noise (draws) has no effect in a market whose volatility is 0.0 per year")
+        return noise * scale
+    if not scale:
+        return np.zeros((steps, 1))
+    # Drawn path after path, so that path j does not depend on how many there are; in blocks, so that
+    # turning them into rows stays within the cache.
+    draws = np.random.default_rng(seed)
+    moves = np.empty((steps, paths))
+    for j in range(0, paths, 64):
+        block = draws.standard_normal((min(64, paths - j), steps))
+        np.multiply(block.T, scale, out=moves[:, j : j + 64])
+    return moves
+
+
+def _watched(steps: int) -> Iterator[int]:
+    """Count the steps, behind a progress bar if they will take long and nobody builds a page."""
+    begin = clock.perf_counter()
+    for k in range(steps):
+        yield k
+        if (passed := clock.perf_counter() - begin) > 0.1 * PATIENCE:
+            break
+    # Asked once: where no bar can be shown, asking again at every step would cost more than the step.
+    done = k + 1
+    bar = _bar(steps, done) if passed / done * steps > PATIENCE else None
+    for k in range(done, steps):
+        yield k
+        if bar is not None:
+            bar.update()
+    if bar is not None:
+        bar.close()
+
+
+def _bar(steps: int, done: int) -> Any:
+    """Return a progress bar, or None where tqdm is missing or a static page is being built."""
+    if os.environ.get("PANICSIM_STATIC"):
+        return None
+    try:
+        from tqdm.auto import tqdm
+    except ImportError:
+        return None
+    return tqdm(total=steps, initial=done, unit="step", leave=False)

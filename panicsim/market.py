@@ -1,0 +1,165 @@
+"""The market: how much selling moves the price, and how value pulls it back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from panicsim._check import Array, array, scalar
+
+HOURS_PER_YEAR = 8760.0
+
+# A price of exp(-700) of its start is zero for every purpose: a fall this deep has found no floor.
+NO_FLOOR = 700.0
+
+# Falls at which a depth that varies with the fall is sampled; outside, the end values continue.
+_FALLS = np.linspace(-2.0, 6.0, 80_001)
+
+
+@dataclass(frozen=True)
+class Market:
+    """One market in one asset, in the units of the whole book.
+
+    Parameters
+    ----------
+    price : float
+        Price at the start, P0, in USD per coin.
+    depth : float or callable
+        USD of market selling that move the price by 1 %. A callable takes log falls (an array) and
+        returns the depth there.
+    recovery : float
+        Rate at which price returns to value, kappa, per hour.
+    permanent : float
+        Share of every price impact that becomes value, phi, between 0 and 1.
+    volatility : float
+        Annualised volatility of value (a year has 8 760 hours); log value then has no drift.
+
+    Raises
+    ------
+    ValueError
+        If a number is not finite or out of its range; the message names it, its unit and its value.
+
+    Notes
+    -----
+    The log fall is x = ln(P0/P). Selling q coins moves it from x to the y at which V(y) = V(x) + q,
+    where V(x) is `absorbed`, the coins that the book takes between P0 and a fall of x. With a constant
+    depth V is linear, V(x) = Lambda x with Lambda = depth / (0.01 P0) coins per unit of log price.
+    Linear impact on the log price is chunk-invariant: n small sales move the price as one large one.
+    """
+
+    price: float = 100.0
+    depth: float | Callable[[Array], Any] = 2e6
+    recovery: float = 0.0
+    permanent: float = 0.0
+    volatility: float = 0.0
+    _absorbed: Array | None = field(init=False, repr=False, compare=False, default=None)
+    _paid: Array | None = field(init=False, repr=False, compare=False, default=None)
+
+    def __post_init__(self) -> None:
+        put = object.__setattr__
+        put(self, "price", scalar("price", "USD per coin", self.price, above=0))
+        put(self, "recovery", scalar("recovery", "per hour", self.recovery, at_least=0))
+        put(self, "permanent", scalar("permanent", "share of impact", self.permanent, at_least=0, at_most=1))
+        put(self, "volatility", scalar("volatility", "per year", self.volatility, at_least=0))
+        if not callable(self.depth):
+            put(self, "depth", scalar("depth", "USD per 1 %", self.depth, above=0))
+            return
+        depth = array("depth(fall)", "USD per 1 %", self.depth(_FALLS), above=0)
+        if depth.ndim and depth.shape != _FALLS.shape:
+            raise ValueError(
+                f"depth(fall) (USD per 1 %) must return one depth per fall, got shape {depth.shape}"
+                f" for falls of shape {_FALLS.shape}"
+            )
+        coins = np.broadcast_to(depth, _FALLS.shape) / (0.01 * self.price)
+        absorbed = (coins[1:] + coins[:-1]) / 2 * np.diff(_FALLS)
+        # Within a piece of the table the log price is linear in coins, so its average price is exact.
+        prices = self.price * np.exp(-_FALLS)
+        paid = absorbed * -np.diff(prices) / np.diff(_FALLS)
+        for name, pieces in (("_absorbed", absorbed), ("_paid", paid)):
+            sums = np.concatenate([[0.0], np.cumsum(pieces)])
+            put(self, name, sums - np.interp(0.0, _FALLS, sums))
+
+    def depth_coins(self, fall: Any = 0.0) -> Any:
+        """Lambda at a log fall: coins of selling per unit of log price (any shape in, same shape out)."""
+        if self._absorbed is None:
+            return self.depth / (0.01 * self.price) + 0.0 * np.asarray(fall)  # type: ignore[operator]
+        step = 1e-4
+        return (self.absorbed(fall + step / 2) - self.absorbed(fall - step / 2)) / step
+
+    def absorbed(self, fall: Any) -> Any:
+        """V(x): coins that the book takes between P0 and a log fall of x (any shape in, same shape out)."""
+        if self._absorbed is None:
+            return fall * (self.depth / (0.01 * self.price))  # type: ignore[operator]
+        return _interp(fall, _FALLS, self._absorbed)
+
+    def fall_at(self, absorbed: Any) -> Any:
+        """Inverse of `absorbed`: the log fall at which the book has taken this many coins."""
+        if self._absorbed is None:
+            return absorbed * (0.01 * self.price / self.depth)  # type: ignore[operator]
+        return _interp(absorbed, self._absorbed, _FALLS)
+
+    def proceeds(self, before: Any, after: Any) -> Any:
+        """USD that sellers receive for moving the market between two log falls (any shapes that broadcast).
+
+        With a constant depth this is Lambda (P_before - P_after): money is conserved to the cent, and the
+        average fill of q coins is P Lambda/q (1 - exp(-q/Lambda)).
+        """
+        if self._paid is not None:
+            return _interp(after, _FALLS, self._paid) - _interp(before, _FALLS, self._paid)
+        return self.depth_coins() * self.price_at(before) * -np.expm1(np.subtract(before, after))
+
+    def price_at(self, fall: Any) -> Any:
+        """Price in USD at a log fall."""
+        return self.price * np.exp(-np.asarray(fall))
+
+
+def _interp(x: Any, xs: Array, ys: Array) -> Any:
+    """Linear interpolation that continues along its end pieces, so that it can be inverted everywhere."""
+    x = np.asarray(x, dtype=float)
+    inside = np.interp(x, xs, ys)
+    left = np.minimum(x - xs[0], 0.0) * ((ys[1] - ys[0]) / (xs[1] - xs[0]))
+    right = np.maximum(x - xs[-1], 0.0) * ((ys[-1] - ys[-2]) / (xs[-1] - xs[-2]))
+    return inside + left + right
+
+
+class View:
+    """What a participant or a rule may look at while a run is under way.
+
+    Attributes
+    ----------
+    market : Market
+    time, dt : float
+        Hours since the start, and the length of a step.
+    paths : int
+    fall : array (paths,)
+        Log fall as the one who looks sees it (rules may bend it).
+    value : array (paths,)
+        Log fall of the value.
+    done : array (paths,)
+        Coins that the one who looks has sold so far, with those closed without a market sale.
+    sold : dict of arrays (paths,)
+        Coins sold on the market so far, by name of participant.
+    closed : dict of arrays (paths,)
+        Coins closed without a market sale so far, by name of participant.
+    """
+
+    __slots__ = ("closed", "done", "dt", "fall", "market", "paths", "sold", "time", "value")
+
+    market: Market
+    time: float
+    dt: float
+    paths: int
+    fall: Array
+    value: Array
+    done: Array
+    sold: dict[str, Array]
+    closed: dict[str, Array]
+
+    def close(self, name: str, coins: Any) -> None:
+        """Close coins of a participant without a market sale: what it wants to sell falls by as much."""
+        if name not in self.sold:
+            raise ValueError(f"name (participant) must be one of {sorted(self.sold)}, got {name!r}")
+        self.closed[name] = self.closed[name] + array("coins", "coins", coins, at_least=0)

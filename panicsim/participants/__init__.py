@@ -1,0 +1,21 @@
+"""Who sells and who buys: one supply curve each."""
+
+from panicsim.participants.base import SCAN, Participant, named, slope_signs
+from panicsim.participants.fear import Fear
+from panicsim.participants.herd import Herd
+from panicsim.participants.longs import Longs, liquidation_price
+from panicsim.participants.rebalancer import Rebalancer
+from panicsim.participants.value_buyers import ValueBuyers
+
+__all__ = [
+    "Fear",
+    "Herd",
+    "Longs",
+    "Participant",
+    "Rebalancer",
+    "SCAN",
+    "ValueBuyers",
+    "liquidation_price",
+    "named",
+    "slope_signs",
+]

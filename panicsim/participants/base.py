@@ -1,0 +1,91 @@
+"""The one interface of everybody who trades: a supply curve."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from panicsim._check import Array, scalar
+from panicsim.market import NO_FLOOR, Market, View
+
+
+class Participant:
+    """Somebody who trades because of the fall. A subclass needs one method, `sold_by`.
+
+    Attributes
+    ----------
+    name : str or None
+        Name in results; the class name if None. Repeats are numbered: "Longs", "Longs 2".
+    lag : float
+        Reaction time in hours. In a step an order closes the share 1 - exp(-dt/lag) of the gap between
+        want and fill. 0 means: an amplifier acts once a step, so that the step *is* its reaction time;
+        a stabiliser (a curve that never rises) answers within the step, as resting bids do.
+    one_way : bool
+        True: acts on the worst fall seen and never trades back. False: follows the fall both ways.
+    """
+
+    name: str | None = None
+    lag: float = 0.0
+    one_way: bool = False
+
+    def meets(self, market: Market) -> None:
+        """Raise a ValueError if this participant cannot exist in this market."""
+
+    def sold_by(self, fall: Any, market: Market) -> Any:
+        """Coins sold in total once the log fall has been `fall`: any shape in, same shape out, 0 at 0."""
+        raise NotImplementedError(f"{type(self).__name__} must define sold_by(fall, market)")
+
+    def start(self, view: View) -> Any:
+        """Return the state of one run; it belongs to the run, never to the participant."""
+        return {"worst": np.zeros(view.paths)}
+
+    def react(self, view: View, mine: Any) -> Array:
+        """Return the wanted flow in coins, (paths,), negative to sell."""
+        fall = view.fall
+        if self.one_way:
+            fall = np.maximum(mine["worst"], fall, out=mine["worst"])
+        return view.done - self.sold_by(fall, view.market)
+
+    def filled(self, coins: Array, fill: Array, view: View, mine: Any) -> None:
+        """Take note of a trade: signed coins (paths,) and the average price in USD per coin (paths,)."""
+
+    def _check_common(self) -> None:
+        """Validate what every participant has; the constructors call it."""
+        if self.name is not None and (not isinstance(self.name, str) or not self.name):
+            raise ValueError(f"name (text) must be a non-empty string, got {self.name!r}")
+        if not isinstance(self.one_way, (bool, np.bool_)):
+            raise ValueError(f"one_way (True or False) must be a bool, got {self.one_way!r}")
+        object.__setattr__(self, "lag", scalar("lag", "hours", self.lag, at_least=0))
+
+
+def named(crowd: Iterable[Participant], market: Market) -> dict[str, Participant]:
+    """Return the crowd by distinct names, after asking each member whether it fits this market."""
+    members = [crowd] if isinstance(crowd, Participant) else list(crowd)
+    result: dict[str, Participant] = {}
+    for member in members:
+        if not isinstance(member, Participant):
+            raise ValueError(f"crowd (participants) must hold Participant objects, got {member!r}")
+        member.meets(market)
+        base = member.name or type(member).__name__
+        name, count = base, 1
+        while name in result:
+            count += 1
+            name = f"{base} {count}"
+        result[name] = member
+    return result
+
+
+# Falls on which a curve's slope is told: fine where thresholds live, then on to a market without a floor.
+SCAN = np.concatenate([np.linspace(0.0, 3.0, 30_001), np.geomspace(3.0, NO_FLOOR, 2_000)[1:]])
+
+
+def slope_signs(member: Participant, market: Market) -> set[int]:
+    """Signs of the slope that a supply curve takes below P0: a subset of {-1, 1}."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        sold = np.asarray(member.sold_by(SCAN, market), dtype=float)
+        change = np.diff(sold)
+        # What is lost in the last digits of a float has no sign.
+        change = change[np.abs(change) > 1e-12 * np.abs(sold[1:])]
+    return set(np.sign(change).astype(int).tolist())

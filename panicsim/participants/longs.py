@@ -1,0 +1,204 @@
+"""Longs: leveraged positions that a machine closes at a fixed price."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from panicsim._check import Array, array, scalar
+from panicsim.market import Market
+from panicsim.participants.base import Participant
+
+# The liquidation map has a row for every 0.1 basis point of log price.
+ROWS_PER_UNIT = 1e5
+
+
+def liquidation_price(entry: Any, leverage: Any, maintenance: Any = 0.005) -> Any:
+    """Price at which an isolated long is closed by machine: E (1 - 1/l) / (1 - m).
+
+    Parameters
+    ----------
+    entry : float or array
+        Price paid, E, in USD per coin.
+    leverage : float or array
+        Position value divided by the owner's money at entry, l, at least 1.
+    maintenance : float or array
+        Share of the position's value below which the owner's money must not fall, m, under 1/l.
+
+    Returns
+    -------
+    float or array
+        USD per coin, in the broadcast shape of the arguments.
+
+    Notes
+    -----
+    At this price the equity P - E (1 - 1/l) equals m P (chapter 6, "The staircase"); fees are ignored.
+    """
+    entry, leverage, maintenance = _terms(entry, leverage, maintenance)
+    price = entry * (1.0 - 1.0 / leverage) / (1.0 - maintenance)
+    return float(price) if price.ndim == 0 else price
+
+
+@dataclass(frozen=True, eq=False)
+class Longs(Participant):
+    """Leveraged longs. Each is closed whole once the price touches its liquidation price.
+
+    Parameters
+    ----------
+    entry : float or array
+        Price paid, USD per coin. The four arrays broadcast against each other.
+    size : float or array
+        Coins.
+    leverage : float or array
+        At least 1. A long with leverage 1 has no debt and is never closed.
+    maintenance : float or array
+        Maintenance margin as a share of the position's value, under 1/leverage.
+    lag : float
+        Reaction time of the engine in hours; a minute by default.
+    name : str, optional
+
+    Notes
+    -----
+    F(x) is the sum of the sizes whose liquidation level has been reached. The levels are put once into a
+    cumulative liquidation map with a row for every 0.1 bp of log price, so that a step costs one look-up
+    a path, however many positions there are. Level and fall both round to the nearest row. The same map
+    is the liquidation heat map that traders look at (chapter 6, "The staircase").
+    """
+
+    entry: Any
+    size: Any
+    leverage: Any
+    maintenance: Any = 0.005
+    lag: float = 1 / 60
+    name: str | None = None
+    one_way: bool = field(default=True, init=False, repr=False)
+    _top: float = field(init=False, repr=False)
+    _map: Array = field(init=False, repr=False)
+    _queue: tuple[Array, Array] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._check_common()
+        entry, leverage, maintenance = _terms(self.entry, self.leverage, self.maintenance)
+        size = array("size", "coins", self.size, at_least=0)
+        terms = {"entry": entry, "size": size, "leverage": leverage, "maintenance": maintenance}
+        try:
+            wide = np.broadcast_arrays(*terms.values())
+        except ValueError:
+            shapes = ", ".join(f"{name} {term.shape}" for name, term in terms.items())
+            raise ValueError(
+                f"entry, size, leverage, maintenance must broadcast, got shapes {shapes}"
+            ) from None
+        for name, values in zip(terms, wide, strict=True):
+            copy = values.copy()
+            copy.flags.writeable = False
+            object.__setattr__(self, name, copy)
+        self._draw_map()
+
+    def _draw_map(self) -> None:
+        """Put the positions into the map (coins by depth of fall) and into the queue (debt by coins)."""
+        price = np.ravel(self.liquidation_price)
+        with np.errstate(divide="ignore"):
+            below = -np.log(price)
+        live = np.isfinite(below) & (np.ravel(self.size) > 0)
+        below, size = below[live], np.ravel(self.size)[live]
+        debt = size * np.ravel(self.entry * (1.0 - 1.0 / self.leverage))[live]
+        # Row 0 is "nothing reached yet", so the highest liquidation price stands in row 1.
+        top = below.min() - 1.0 / ROWS_PER_UNIT if below.size else 0.0
+        rows = np.rint((below - top) * ROWS_PER_UNIT).astype(np.intp)
+        in_turn = np.argsort(below, kind="stable")
+        object.__setattr__(self, "_top", float(top))
+        object.__setattr__(self, "_map", np.cumsum(np.bincount(rows, weights=size, minlength=1)))
+        queue = [np.concatenate([[0.0], np.cumsum(v[in_turn])]) for v in (size, debt)]
+        object.__setattr__(self, "_queue", tuple(queue))
+
+    @classmethod
+    def spread(
+        cls,
+        notional: float,
+        price: float = 100.0,
+        leverage: tuple[float, float] = (3.0, 25.0),
+        n: int = 1000,
+        seed: int = 0,
+        **kwargs: Any,
+    ) -> Longs:
+        """Return `n` equal longs whose leverage is spread evenly in logarithm between two ends.
+
+        Parameters
+        ----------
+        notional : float
+            USD, all positions together.
+        price : float
+            Entry price, USD per coin.
+        leverage : (float, float)
+            Lowest and highest leverage.
+        n : int
+            Number of positions.
+        seed : int
+            The same seed gives the same positions.
+        **kwargs
+            `maintenance`, `lag` and `name`, as in the constructor.
+        """
+        notional = scalar("notional", "USD", notional, at_least=0)
+        price = scalar("price", "USD per coin", price, above=0)
+        ends = array("leverage", "times", leverage, at_least=1)
+        if ends.shape != (2,) or ends[0] > ends[1]:
+            raise ValueError(f"leverage (times) must be two numbers, lowest first, got {leverage!r}")
+        if n != int(n) or n < 1:
+            raise ValueError(f"n (positions) must be a whole number of at least 1, got {n!r}")
+        draws = np.random.default_rng(seed).uniform(*np.log(ends), size=int(n))
+        return cls(price, notional / n / price, np.clip(np.exp(draws), *ends), **kwargs)
+
+    @property
+    def liquidation_price(self) -> Array:
+        """Liquidation prices, USD per coin, in the broadcast shape of the positions."""
+        return self.entry * (1.0 - 1.0 / self.leverage) / (1.0 - self.maintenance)
+
+    def meets(self, market: Market) -> None:
+        """Refuse a position that is already under water at the market's price."""
+        # The map starts a row short of the highest level: a price above its start needs no look at each.
+        if math.log(market.price) + self._top > 0:
+            return
+        drowned = np.ravel((self.liquidation_price >= market.price) & (self.size > 0))
+        if drowned.any():
+            price = np.ravel(self.liquidation_price)[drowned][0]
+            raise ValueError(
+                f"entry (USD per coin) must leave every liquidation price under the market's"
+                f" {market.price:g}: one stands at {price:g}, its position is already under water"
+            )
+
+    def sold_by(self, fall: Any, market: Market) -> Any:
+        """Coins liquidated once the log fall has been `fall` (any shape in, same shape out)."""
+        # Adding a half and cutting the decimals rounds to nearest; falls short of the map clip to row 0.
+        row = np.asarray(fall) * ROWS_PER_UNIT + (0.5 - (math.log(market.price) + self._top) * ROWS_PER_UNIT)
+        try:
+            # Clipping would hide a fall that is no number; the conversion to whole rows does not.
+            with np.errstate(invalid="raise"):
+                return self._map.take(row.astype(np.intp), mode="clip")
+        except FloatingPointError:
+            raise ValueError("fall (log) must be finite, got NaN or an infinity") from None
+
+    def debt_of(self, coins: Any) -> Any:
+        """USD borrowed against the first `coins` coins to be liquidated, in their order (any shape)."""
+        return np.interp(coins, *self._queue)
+
+
+def _terms(entry: Any, leverage: Any, maintenance: Any) -> tuple[Array, Array, Array]:
+    """Check the terms of a leveraged long."""
+    entry = array("entry", "USD per coin", entry, above=0)
+    leverage = array("leverage", "times", leverage, at_least=1)
+    maintenance = array("maintenance", "share of position", maintenance, at_least=0, below=1)
+    try:
+        too_much = maintenance * leverage >= 1
+    except ValueError:
+        raise ValueError(
+            f"maintenance (share of position) must broadcast with leverage:"
+            f" shapes {maintenance.shape} and {leverage.shape}"
+        ) from None
+    # Without debt (leverage 1) there is nothing to maintain; the bound is 1, which is checked above.
+    if too_much.any():
+        worst = float(np.broadcast_to(maintenance, too_much.shape)[too_much][0])
+        raise ValueError(f"maintenance (share of position) must be below 1/leverage, got {worst!r}")
+    return entry, leverage, maintenance
