@@ -9,7 +9,7 @@ SOURCES := $(shell find book panicsim _ext -type f -not -path '*/.*' -not -name 
 # Node from the environment is found first, whatever the machine has.
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help book test lint unit notebooks browser lab bench lock clean
+.PHONY: help book test chromium lint unit notebooks browser lab bench lock clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -17,7 +17,11 @@ help: ## list the targets
 book: $(HTML) ## build the book into _build/html
 	@echo "The book is ready. Open file://$(CURDIR)/$(HTML) in a browser."
 
-test: lint unit notebooks browser ## run every check: style, types, library, chapters, built book
+test: chromium lint unit notebooks browser ## run every check: style, types, library, chapters, built book
+
+chromium:
+	@command -v "$${CHROMIUM:-chromium}" >/dev/null \
+	  || { echo "Chromium is missing: apt-get install chromium, or set CHROMIUM to its path"; exit 1; }
 
 lint: $(READY)
 	$(PY) -m ruff check .
@@ -25,13 +29,13 @@ lint: $(READY)
 	$(PY) -m mypy
 
 unit: $(READY)
-	$(PY) -m pytest tests --ignore=tests/book
+	$(PY) -m pytest -n 2 tests --ignore=tests/book
 
 notebooks: $(READY)
 	$(PY) -m pytest --nbval-lax -n 2 --dist loadfile book
 
-browser: $(HTML)
-	$(PY) -m pytest tests/book
+browser: chromium $(HTML)
+	$(PY) -m pytest -n 2 tests/book
 
 lab: $(READY) ## open the chapters in JupyterLab
 	$(PY) -m jupyter lab --notebook-dir=book

@@ -22,9 +22,13 @@ def array(
 ) -> Array:
     """Return `value` as a float array, all of it finite and within the bounds, or raise a ValueError."""
     try:
-        numbers = np.asarray(value, dtype=float)
-    except (TypeError, ValueError):
-        raise ValueError(f"{name} ({unit}) must be a number or an array of numbers, got {value!r}") from None
+        given = np.asarray(value)
+    except ValueError:
+        given = np.asarray(None)
+    # Text, None and complex numbers would all turn into floats of some kind.
+    if given.dtype.kind not in "iuf" and given.size:
+        raise ValueError(f"{name} ({unit}) must be a number or an array of numbers, got {value!r}")
+    numbers = np.asarray(given, dtype=float)
     checks = [
         (~np.isfinite(numbers), "finite"),
         (numbers < at_least, f"at least {at_least:g}"),
@@ -36,6 +40,31 @@ def array(
         if broken.any():
             raise ValueError(f"{name} ({unit}) must be {rule}, got {float(numbers[broken].flat[0])!r}")
     return numbers
+
+
+def whole(name: str, unit: str, value: Any, at_least: int) -> int:
+    """Return `value` as a whole number of at least `at_least`, or raise a ValueError."""
+    try:
+        number = scalar(name, unit, value, at_least=at_least)
+    except ValueError:
+        number = 0.5
+    if number != int(number):
+        raise ValueError(f"{name} ({unit}) must be a whole number of at least {at_least}, got {value!r}")
+    return int(value)
+
+
+def listed(name: str, unit: str, things: Any, kind: type | tuple[type, ...]) -> list[Any]:
+    """Return `things`, one or several, as a list of a kind, or raise a ValueError."""
+    if isinstance(things, kind):
+        return [things]
+    try:
+        members = list(things)
+    except TypeError:
+        members = [things]
+    for member in members:
+        if not isinstance(member, kind):
+            raise ValueError(f"{name} ({unit}) must hold {unit}, got {member!r}")
+    return members
 
 
 def scalar(name: str, unit: str, value: Any, **bounds: float) -> float:

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 
-def check(answer: Any, right: Any, wrong: Mapping[Any, str] | None = None, near: float = 1e-3) -> bool:
-    """Compare an answer with the right one, print a sentence, and tell whether it is right.
+def check(answer: Any, right: Any, wrong: Mapping[Any, str] | None = None, near: float = 1e-3) -> None:
+    """Compare an answer with the right one and print a sentence that says what is wrong, if anything.
 
     Parameters
     ----------
@@ -25,19 +25,18 @@ def check(answer: Any, right: Any, wrong: Mapping[Any, str] | None = None, near:
         given = np.asarray(answer, dtype=float)
     except (TypeError, ValueError):
         print(f"Not yet: a number is asked for, this is {answer!r}.")
-        return False
+        return
     expected = np.asarray(right, dtype=float)
     if given.shape != expected.shape:
         print(f"Not yet: {expected.size} number(s) are asked for, this is of shape {given.shape}.")
-        return False
+        return
     if np.allclose(given, expected, rtol=near, atol=1e-12):
         print("Right.")
-        return True
+        return
     for number, reason in (wrong or {}).items():
         known = np.asarray(number, dtype=float)
         if known.shape == given.shape and np.allclose(given, known, rtol=near, atol=1e-12):
             print(f"Not yet: {reason}.")
-            return False
+            return
     off = np.ravel(given - expected)[np.argmax(np.abs(np.ravel(given - expected)))]
     print(f"Not yet: too {'high' if off > 0 else 'low'}.")
-    return False

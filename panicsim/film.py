@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from panicsim._check import Array, array, scalar
+from panicsim._check import Array, array, listed, scalar, whole
 from panicsim.events import News, Sale
 from panicsim.market import HOURS_PER_YEAR, NO_FLOOR, Market, View
 from panicsim.participants import Participant, named, slope_signs
@@ -44,8 +44,8 @@ class Run:
         Coins sold so far (negative: bought), by name.
     outside : array (steps + 1, paths or 1)
         Coins sold so far by `Sale` events.
-    closed : dict of arrays (paths,)
-        Coins closed by rules without a market sale, by name.
+    closed : dict of arrays (steps + 1, paths or 1)
+        Coins closed so far by rules without a market sale, by name.
     bids : frozenset of str
         Names of those whose resting bids answered within the steps.
     share : array (steps, paths) or None
@@ -84,6 +84,7 @@ class Run:
             value_fall=self.value_fall[:rows],
             sold={name: coins[:rows] for name, coins in self.sold.items()},
             outside=self.outside[:rows],
+            closed={name: coins[:rows] for name, coins in self.closed.items()},
             share=None if self.share is None else self.share[: rows - 1],
         )
 
@@ -143,16 +144,16 @@ def simulate(
     """
     hours = scalar("hours", "hours", hours, above=0)
     dt = scalar("dt", "hours", dt, above=0)
-    steps = round(hours / dt)
+    steps = round(min(hours / dt, 1e18))
     if steps < 1 or abs(steps * dt - hours) > 1e-9 * hours:
         raise ValueError(f"hours (hours) must be a whole number of dt = {dt!r} hours, got {hours!r}")
-    if isinstance(paths, bool) or paths != int(paths) or paths < 1:
-        raise ValueError(f"paths (count) must be a whole number of at least 1, got {paths!r}")
-    paths = int(paths)
+    paths, seed = whole("paths", "count", paths, 1), whole("seed", "start of the draws", seed, 0)
     people = named(crowd, market)
-    time = dt * np.arange(steps + 1)
-    outside = _outside(market, list(events), time, paths, seed, noise)
-    stage = _Stage(market, people, list(rules), time, paths, *outside)
+    time = dt * np.arange(steps + 1, dtype=float)
+    outside = _outside(
+        market, listed("events", "News or Sale", events, (News, Sale)), time, paths, seed, noise
+    )
+    stage = _Stage(market, people, listed("rules", "Rule", rules, Rule), time, paths, *outside)
     try:
         # A number that is not a number would spread silently along its path.
         with np.errstate(invalid="raise", over="ignore"):
@@ -160,8 +161,11 @@ def simulate(
                 stage.step(k)
     except FloatingPointError as problem:
         raise ValueError(
-            f"crowd (participants) wanted coins that are no number at {time[k]:g} hours: {problem}"
+            f"crowd, rules (participants) made what is no number at {time[k]:g} hours: {problem}"
         ) from problem
+    if not np.isfinite(stage.fall[-1]).all():
+        worst = time[np.argmin(np.isfinite(stage.fall).all(axis=1))]
+        raise ValueError(f"crowd (participants) wanted coins that are no number before {worst:g} hours")
     return Run(
         market,
         people,
@@ -170,7 +174,7 @@ def simulate(
         stage.value,
         stage.sold,
         stage.outside,
-        stage.view.closed,
+        stage.closed,
         frozenset(stage.bids),
         stage.share,
     )
@@ -208,6 +212,7 @@ class _Stage:
         view.fall = view.value = view.done = np.zeros(paths)
         view.sold = {name: np.zeros(paths) for name in people}
         view.closed = {name: np.zeros(paths) for name in people}
+        self.closed = {name: np.zeros(rows if rules else (len(time), 1)) for name in people}
         self.state = {name: p.start(view) for name, p in people.items()}
         self.rules = [(rule, rule.start(view)) for rule in rules]
         bids = {n for n, p in people.items() if _rests(p, market)}
@@ -215,15 +220,14 @@ class _Stage:
         self.others = {n: p for n, p in people.items() if n not in bids}
         # The share of the gap between want and fill that an order closes in one step.
         self.pace = {n: -float(np.expm1(-dt / p.lag)) if p.lag else 1.0 for n, p in people.items()}
-        self.told = [n for n, p in self.others.items() if type(p).filled is not Participant.filled]
+        self.told = {n for n, p in people.items() if type(p).filled is not Participant.filled}
 
     def step(self, k: int) -> None:
         """Go from row k to row k + 1."""
         market, view = self.market, self.view
         fall, value = self.fall[k], self.value[k]
         view.time, view.value = self.time[k], value
-        if self.rules:
-            view.sold = {name: self.sold[name][k] for name in self.crowd}
+        view.sold = {name: sold[k] for name, sold in self.sold.items()}
         orders = self._orders(k)
         sold: Any = self.due[k + 1] - self.due[k]
         share: Any = 1.0
@@ -232,12 +236,14 @@ class _Stage:
             orders = {name: order * (share > 0) for name, order in orders.items()}
             self.outside[k + 1] = np.where(share > 0, self.due[k + 1], self.outside[k])
             sold = self.outside[k + 1] - self.outside[k]
-        for name, order in orders.items():
+        for name in self.others:
+            # An order that a rule left out waits.
+            order = orders.get(name, 0.0)
             np.subtract(self.sold[name][k], order, out=self.sold[name][k + 1])
             sold = sold - order
         after = self._impact(fall, sold, share)
-        if self.told:
-            self._tell(orders, fall, after, sold, share)
+        if told := [name for name in self.told if name in orders]:
+            self._tell({name: orders[name] for name in told}, fall, after, sold, share)
         value = value + (after - fall) * market.permanent if market.permanent else value
         value = np.add(value, self.moves[k], out=self.value[k + 1])
         after = self._outside_moves(k, after, share)
@@ -246,7 +252,7 @@ class _Stage:
             after = pulled if self.share is None else np.where(share > 0, pulled, after)
         if self.bids:
             after = self._answer(k, after, share)
-        np.minimum(after, self.floor, out=self.fall[k + 1])
+        np.clip(after, -self.floor, self.floor, out=self.fall[k + 1])
         if self.rules:
             self._settle(k)
 
@@ -263,6 +269,8 @@ class _Stage:
             done = self.sold[name][k]
             view.done = done + view.closed[name] if self.rules else done
             want = member.react(view, self.state[name])
+            if self.rules and member.one_way:  # what a rule closed before its time is not bought back
+                want = np.where(view.closed[name] > 0, np.minimum(want, 0.0), want)
             pace = self.pace[name]
             orders[name] = want * pace if pace < 1.0 else want
         view.fall = fall
@@ -333,6 +341,8 @@ class _Stage:
                 np.maximum(worst, y, out=worst)
         # The price is set by what was traded: money is conserved, whatever the search left over.
         after = market.fall_at(start - flow * scale)
+        if told := self.told & self.bids.keys():
+            self._tell({n: held[n] - self.sold[n][k + 1] for n in told}, fall, after, -flow, share)
         self.value[k + 1] += (after - fall) * market.permanent
         return after
 
@@ -345,11 +355,9 @@ class _Stage:
 
     def _tell(self, orders: dict[str, Array], fall: Array, after: Array, sold: Any, share: Any) -> None:
         """Tell those who ask what they traded and at which average price."""
-        dollars = self.market.proceeds(fall, after) * share
-        price = self.market.price_at(fall)
-        fill = np.where(sold == 0, price, dollars / np.where(sold == 0, 1.0, sold))
-        for name in self.told:
-            self.crowd[name].filled(orders[name], fill, self.view, self.state[name])
+        fill = average_fill(self.market, fall, after, sold, share)
+        for name, coins in orders.items():
+            self.crowd[name].filled(coins, fill, self.view, self.state[name])
 
     def _settle(self, k: int) -> None:
         """Let the rules settle, on row k + 1."""
@@ -358,6 +366,16 @@ class _Stage:
         view.sold = {name: self.sold[name][k + 1] for name in self.crowd}
         for rule, mine in self.rules:
             rule.settle(view, mine)
+        for name, closed in self.closed.items():
+            closed[k + 1] = view.closed[name]
+
+
+def average_fill(market: Market, before: Array, after: Array, coins: Any, share: Any) -> Array:
+    """Average price of a leg, USD per coin: what the book paid over the coins it took."""
+    paid = market.proceeds(before, after) * share
+    # Over a small move the middle price is exact, where the quotient of two differences is not.
+    middle = np.asarray(market.price_at((before + after) / 2))
+    return np.divide(paid, coins, out=middle, where=np.abs(after - before) > 1e-6)
 
 
 def _rests(member: Participant, market: Market) -> bool:
@@ -374,8 +392,6 @@ def _outside(
     moves = _noise(market, steps, dt, paths, seed, noise)
     coins = np.zeros(steps)
     for event in events:
-        if not isinstance(event, (News, Sale)):
-            raise ValueError(f"events (News or Sale) must hold events, got {event!r}")
         # Rounding of k dt must not push an event into the step before or after.
         k = int(event.at / dt + 1e-9)
         if k >= steps:
@@ -431,7 +447,7 @@ def _watched(steps: int) -> Iterator[int]:
 
 def _bar(steps: int, done: int) -> Any:
     """Return a progress bar, or None where tqdm is missing or a static page is being built."""
-    if os.environ.get("PANICSIM_STATIC"):
+    if os.environ.get("PANICSIM_STATIC", "") not in ("", "0"):
         return None
     try:
         from tqdm.auto import tqdm

@@ -67,13 +67,19 @@ class Market:
         if not callable(self.depth):
             put(self, "depth", scalar("depth", "USD per 1 %", self.depth, above=0))
             return
-        depth = array("depth(fall)", "USD per 1 %", self.depth(_FALLS), above=0)
+        try:
+            sampled = self.depth(_FALLS)
+        except (TypeError, ValueError) as problem:
+            raise ValueError(f"depth(fall) (USD per 1 %) must take an array of falls: {problem}") from problem
+        depth = array("depth(fall)", "USD per 1 %", sampled, above=0)
         if depth.ndim and depth.shape != _FALLS.shape:
             raise ValueError(
                 f"depth(fall) (USD per 1 %) must return one depth per fall, got shape {depth.shape}"
                 f" for falls of shape {_FALLS.shape}"
             )
         coins = np.broadcast_to(depth, _FALLS.shape) / (0.01 * self.price)
+        # A book that is as good as empty still has a slope, so that it can be inverted.
+        coins = np.maximum(coins, 1e-9 * coins.max())
         absorbed = (coins[1:] + coins[:-1]) / 2 * np.diff(_FALLS)
         # Within a piece of the table the log price is linear in coins, so its average price is exact.
         prices = self.price * np.exp(-_FALLS)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from panicsim._check import Array
-from panicsim.film import Run
+from panicsim.film import Run, average_fill
 from panicsim.participants import Longs
 
 
@@ -30,7 +30,8 @@ class Metrics:
     half_life : array (paths,)
         Hours from that moment until half of it is gone; NaN if the run ends before.
     bad_debt : array (paths,)
-        USD that liquidated longs owed beyond what their coins brought.
+        USD that liquidated longs owed beyond what their coins brought. Owners who are closed in the same
+        step share its average price and cover for each other, as if one engine had sold for all of them.
     ledger : dict of dict
         By participant, and for sales from outside: `coins` sold and `usd` received, (paths,) each. For
         `Longs` also `debt` of what was liquidated = `repaid` + `bad_debt`, and the `refund` to owners.
@@ -80,11 +81,27 @@ def metrics(run: Run) -> Metrics:
 
 def _outside_fall(run: Run) -> Array:
     """Log fall from outside alone: value without the impact that became value, and the outside sales."""
-    moved = np.zeros(run.fall.shape)
-    for sold in run.sold.values():
-        moved = moved + sold
-    crowd = run.market.fall_at(moved + run.outside) * run.market.permanent
-    return run.value_fall - crowd + run.market.fall_at(run.outside)
+    market, (_, _, outside, after, before, share) = run.market, _legs(run)
+    traded = (after - run.fall[:-1]) + (run.fall[1:] - before)
+    alone = market.fall_at(market.absorbed(run.fall[:-1]) + outside / share) - run.fall[:-1]
+    result = run.value_fall.copy()
+    result[1:] += np.cumsum(alone - market.permanent * traded, axis=0)
+    return result
+
+
+def _legs(run: Run) -> tuple[dict[str, Array], dict[str, Array], Array, Array, Array, Any]:
+    """Coins of each step by name (orders, then bids) and from outside; falls after orders and before bids.
+
+    Orders and sales from outside move the price from row k; resting bids move it to row k + 1.
+    """
+    orders = {n: np.diff(s, axis=0) for n, s in run.sold.items() if n not in run.bids}
+    bids = {n: np.diff(s, axis=0) for n, s in run.sold.items() if n in run.bids}
+    outside = np.broadcast_to(np.diff(run.outside, axis=0), run.fall[1:].shape)
+    share = 1.0 if run.share is None else np.where(run.share > 0, run.share, 1.0)
+    market = run.market
+    after = market.fall_at(market.absorbed(run.fall[:-1]) + sum(orders.values(), outside) / share)
+    before = market.fall_at(market.absorbed(run.fall[1:]) - sum(bids.values(), 0.0 * outside) / share)
+    return orders, bids, outside, after, before, share
 
 
 def _half_life(time: Array, dislocation: Array) -> Array:
@@ -97,43 +114,30 @@ def _half_life(time: Array, dislocation: Array) -> Array:
 
 def _ledger(run: Run) -> dict[str, dict[str, Array]]:
     """Coins and dollars of everybody, leg by leg: coins sold in a step times the average fill of its leg."""
-    orders = {n: np.diff(s, axis=0) for n, s in run.sold.items() if n not in run.bids}
-    bids = {n: np.diff(s, axis=0) for n, s in run.sold.items() if n in run.bids}
-    outside = np.broadcast_to(np.diff(run.outside, axis=0), run.fall[1:].shape)
-    first = sum(orders.values(), outside)
-    last = sum(bids.values(), np.zeros(first.shape))
-    share = 1.0 if run.share is None else np.where(run.share > 0, run.share, 1.0)
-    market = run.market
-    # Orders move the price from row k; resting bids move it to row k + 1.
-    after = market.fall_at(market.absorbed(run.fall[:-1]) + first / share)
-    before = market.fall_at(market.absorbed(run.fall[1:]) - last / share)
-    fills = {
-        **dict.fromkeys(orders, _fill(run, run.fall[:-1], after, first, share)),
-        **dict.fromkeys(bids, _fill(run, before, run.fall[1:], last, share)),
-    }
+    orders, bids, outside, after, before, share = _legs(run)
+    first, last = sum(orders.values(), outside), sum(bids.values(), 0.0 * outside)
+    at_first = average_fill(run.market, run.fall[:-1], after, first, share)
+    at_last = average_fill(run.market, before, run.fall[1:], last, share)
+    fills = {**dict.fromkeys(orders, at_first), **dict.fromkeys(bids, at_last)}
     ledger = {}
     for name, coins in {**orders, **bids}.items():
         dollars = coins * fills[name]
         ledger[name] = {"coins": coins.sum(axis=0), "usd": dollars.sum(axis=0)}
         member = run.crowd[name]
         if isinstance(member, Longs):
-            ledger[name] |= _debts(member, run.sold[name], dollars)
+            ledger[name] |= _debts(member, run.sold[name], run.closed[name], dollars)
     if run.outside.any():
-        usd = outside * _fill(run, run.fall[:-1], after, first, share)
+        usd = outside * at_first
         ledger["Sale"] = {"coins": outside.sum(axis=0), "usd": usd.sum(axis=0)}
     return ledger
 
 
-def _fill(run: Run, before: Array, after: Array, coins: Array, share: Any) -> Array:
-    """Average price of a leg, USD per coin: what the book paid over the coins it took."""
-    paid = run.market.proceeds(before, after) * share
-    traded = coins != 0
-    return np.divide(paid, coins, out=np.asarray(run.market.price_at(before)), where=traded)
-
-
-def _debts(member: Longs, sold: Array, dollars: Array) -> dict[str, Array]:
+def _debts(member: Longs, sold: Array, closed: Array, dollars: Array) -> dict[str, Array]:
     """Who is paid from each step's liquidations: first the lender, then the owner."""
-    debt = np.diff(member.debt_of(sold), axis=0)
+    # What rules closed off the market took its own debt along, in the same turn.
+    done = np.diff(sold + closed, axis=0)
+    debt = np.diff(member.debt_of(sold + closed), axis=0)
+    debt = debt * np.divide(np.diff(sold, axis=0), done, out=np.zeros(done.shape), where=done > 0)
     repaid = np.minimum(debt, dollars)
     return {
         "debt": debt.sum(axis=0),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 # Two falls closer than this are the same fall.
 TOLERANCE = 1e-12
 
-MAX_ROUNDS = 10_000
+MAX_ROUNDS = 1_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,6 +138,9 @@ def cascade(market: Market, crowd: Iterable[Participant], shock: float) -> Casca
     hit = float(market.absorbed(shock))
     fall = _first_crossing(market, selling, buying, hit)
     diverged = not np.isfinite(fall)
+    rounds = _rounds(market, selling, buying, shock)
+    if len(rounds) >= MAX_ROUNDS and not diverged:
+        rounds = np.append(rounds, fall)  # the long tail of a nearly critical loop
     # At an infinite fall the curves are read where the price is zero for every purpose.
     deepest = min(fall, NO_FLOOR)
     return Cascade(
@@ -144,15 +148,13 @@ def cascade(market: Market, crowd: Iterable[Participant], shock: float) -> Casca
         people,
         shock,
         fall,
-        _rounds(market, selling, buying, shock),
-        {name: float(p.sold_by(np.float64(deepest), market)) for name, p in people.items()},
+        rounds,
+        {name: float(p.sold_by(np.array(deepest), market)) for name, p in people.items()},
         diverged,
     )
 
 
-def loop_gain(
-    market: Market, crowd: Iterable[Participant], fall: Any = 0.0, step: float = 0.01
-) -> Gain:
+def loop_gain(market: Market, crowd: Iterable[Participant], fall: Any = 0.0, step: float = 0.01) -> Gain:
     """Measure the loop gain: coins sold over the next `step` of fall over the coins the book absorbs there.
 
     Parameters
@@ -256,29 +258,39 @@ Curve = Callable[[Array], Array]
 
 def _split(people: Mapping[str, Participant], market: Market) -> tuple[Curve, Curve]:
     """Return R and B, both rising from 0: coins sold by the curves that rise, bought by those that fall."""
-    up, down, mixed = [], [], []
+    up: list[Participant] = []
+    down: list[Participant] = []
+    mixed: list[Participant] = []
     for member in people.values():
         slopes = slope_signs(member, market)
         (mixed if slopes == {-1, 1} else down if -1 in slopes else up).append(member)
-    parts = [_variation(member, market) for member in mixed]
+    rises = [_rise(member, market) for member in mixed]
 
     def selling(x: Array) -> Array:
-        return sum((m.sold_by(x, market) for m in up), np.zeros(x.shape)) + sum(
-            np.interp(x, SCAN, rise) for rise in parts
-        )
+        return sum((m.sold_by(x, market) for m in up), np.zeros(x.shape)) + sum(rise(x) for rise in rises)
 
     def buying(x: Array) -> Array:
         return -sum((m.sold_by(x, market) for m in down), np.zeros(x.shape)) + sum(
-            np.interp(x, SCAN, rise) - m.sold_by(x, market) for rise, m in zip(parts, mixed, strict=True)
+            rise(x) - m.sold_by(x, market) for rise, m in zip(rises, mixed, strict=True)
         )
 
     return selling, buying
 
 
-def _variation(member: Participant, market: Market) -> Array:
-    """Coins that a curve sells on its rising stretches, summed up along the scan."""
-    change = np.diff(member.sold_by(SCAN, market))
-    return np.concatenate([[0.0], np.cumsum(np.maximum(change, 0.0))])
+def _rise(member: Participant, market: Market) -> Curve:
+    """Return the coins that a curve has sold on its rising stretches alone, down to a fall.
+
+    Within a cell of the scan a curve goes one way, by a slope or by a step: what it has gained there is
+    told by the curve itself, so that a step stays a step.
+    """
+    nodes = member.sold_by(SCAN, market)
+    until = np.concatenate([[0.0], np.cumsum(np.maximum(np.diff(nodes), 0.0))])
+
+    def rise(x: Array) -> Array:
+        i = np.searchsorted(SCAN, x, side="right") - 1
+        return until[i] + np.maximum(member.sold_by(x, market) - nodes[i], 0.0)
+
+    return rise
 
 
 def _first_crossing(market: Market, selling: Curve, buying: Curve, hit: float) -> float:
@@ -289,7 +301,7 @@ def _first_crossing(market: Market, selling: Curve, buying: Curve, hit: float) -
     from the left. So steps of any height and near misses of any kind are told apart exactly.
     """
     ends = [0.0, 0.25, *np.geomspace(1.0, NO_FLOOR, 12)]
-    stretches = [(low, high, 256) for low, high in zip(ends[:-1], ends[1:], strict=True)][::-1]
+    stretches = [(low, high, 256) for low, high in pairwise(ends)][::-1]
     while stretches:
         low, high, cells = stretches.pop()
         x = np.linspace(low, high, cells + 1)

@@ -10,7 +10,7 @@ from matplotlib.patches import FancyArrowPatch
 from panicsim._check import Array
 from panicsim.film import Run
 from panicsim.photograph import Cascade, Gain, round_map
-from panicsim.style import BLUE, GREEN, GREY, INK, ORANGE, area, figure, label_end, pen, percent
+from panicsim.style import BLUE, GREY, INK, ORANGE, area, figure, label_end, pen, percent
 
 
 def plot_cascade(
@@ -43,7 +43,9 @@ def _stairs(ax: Axes, photo: Cascade, path: Array, deepest: float) -> None:
     ax.plot(x, x, **pen(GREY, linewidth=1.4))
     ax.plot(x, round_map(photo, x), **pen(BLUE))
     path = path[: np.searchsorted(path, deepest) + 1]
-    ax.plot(np.repeat(path, 2)[:-1], np.concatenate([[0.0], np.repeat(path[1:], 2)]), **pen(ORANGE, linestyle="-"))
+    ax.plot(
+        np.repeat(path, 2)[:-1], np.concatenate([[0.0], np.repeat(path[1:], 2)]), **pen(ORANGE, linestyle="-")
+    )
     if path[-1] <= deepest:
         ax.plot(path[-1:], path[-1:], "o", color=ORANGE, markersize=9)
     ax.set(xlim=(0, deepest), ylim=(0, deepest), xlabel="fall so far")
@@ -67,7 +69,7 @@ def _ladder(ax: Axes, photo: Cascade, path: Array, deepest: float, rounds: int) 
 
 
 def plot_gain(gain: Gain) -> Figure:
-    """Draw the gain ledger: each participant's gain is put where the one before ended; the last bar is the sum.
+    """Draw the gain ledger: each gain is put where the one before ended; the last bar is the sum.
 
     For gains at many falls, draw the profile of the sum instead.
     """
@@ -80,8 +82,12 @@ def plot_gain(gain: Gain) -> Figure:
     for row, (part, end) in enumerate(zip(parts, ends, strict=True)):
         ax.barh(row, part, left=end - part, height=0.62, **area(ORANGE if part > 0 else BLUE))
     ax.barh(len(parts), gain.total, height=0.62, **area(GREY, hatch=""))
-    for row, (left, value) in enumerate(zip([*np.maximum(ends, ends - parts), max(gain.total, 0)], [*parts, gain.total], strict=True)):
-        ax.annotate(f"{value:+.2f}".replace("-", "−"), (left, row), (5, 0), textcoords="offset points", va="center")
+    for row, (left, value) in enumerate(
+        zip([*np.maximum(ends, ends - parts), max(gain.total, 0)], [*parts, gain.total], strict=True)
+    ):
+        ax.annotate(
+            f"{value:+.2f}".replace("-", "−"), (left, row), (5, 0), textcoords="offset points", va="center"
+        )
     ax.axvline(1.0, color=INK, linewidth=1.2, linestyle=(0, (4, 3)))
     ax.axvline(0.0, color=INK, linewidth=0.9)
     ax.set_yticks(range(len(names)), names)
@@ -100,14 +106,18 @@ def _profile(gain: Gain) -> Figure:
     (line,) = ax.plot(falls, np.ravel(gain.total), **pen(BLUE))
     label_end(ax, line, "g")
     ax.axhline(1.0, color=INK, linewidth=1.2, linestyle=(0, (4, 3)))
-    ax.set(xlim=(falls.min(), falls.max()), ylim=(min(0.0, float(np.min(gain.total))), None), xlabel="fall so far")
+    ax.set(
+        xlim=(falls.min(), falls.max()),
+        ylim=(min(0.0, float(np.min(gain.total))), None),
+        xlabel="fall so far",
+    )
     ax.set_title("Loop gain. Above 1 (dashed) selling outruns the book")
     percent(ax.xaxis)
     return made
 
 
 def plot_run(run: Run) -> Figure:
-    """Draw price and value in time; with many paths the median and the bands that hold 50 % and 90 % of them."""
+    """Draw price and value in time; of many paths the median and the bands that hold 50 % and 90 %."""
     made, ax = figure()
     price, value = run.price, run.value
     if price.shape[1] > 1:
@@ -160,9 +170,21 @@ def loop_diagram(lit: str) -> Figure:
         bend = {"see": -0.25, "act": -0.25, "trade": 0.0, "pull": -0.25}[name]
         ax.add_patch(
             FancyArrowPatch(
-                start, end, connectionstyle=f"arc3,rad={bend}", arrowstyle="-|>", mutation_scale=16,
-                color=colour, linewidth=3.2 if on else 1.6,
-            )  # fmt: skip
+                start,
+                end,
+                connectionstyle=f"arc3,rad={bend}",
+                arrowstyle="-|>",
+                mutation_scale=16,
+                color=colour,
+                linewidth=3.2 if on else 1.6,
+            )
         )
-        ax.text(*word, name, color=colour, fontsize=14 if on else 12, fontweight="bold" if on else "normal", ha="center")
+        ax.text(
+            *word,
+            name,
+            color=colour,
+            fontsize=14 if on else 12,
+            fontweight="bold" if on else "normal",
+            ha="center",
+        )
     return made

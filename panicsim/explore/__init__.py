@@ -19,7 +19,7 @@ from typing import Any
 from panicsim.explore.frames import Frame, Stage
 from panicsim.explore.knobs import Format, Knob, Place, places, read_knobs
 from panicsim.explore.page import Bet, page, picture, table
-from panicsim.style import bundle, is_static, picture_page, svg_element
+from panicsim.svg import bundle, is_static, picture_page, svg_element
 
 __all__ = ["MAX_BYTES", "MAX_FRAMES", "Exploration", "explore"]
 

@@ -15,7 +15,8 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from panicsim.explore.knobs import Knob, Place, describe
-from panicsim.style import drawing, ghost, house
+from panicsim.palette import house
+from panicsim.svg import drawing, ghost
 
 _TOKEN = re.compile(r"<[a-z]+[^>]*? d=\"|<[^>]*>|[^<>\"]+\"/>|[^<]+")
 """Cut an SVG into path data and the rest, so that a shape that moves does not repeat its style."""

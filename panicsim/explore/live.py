@@ -29,7 +29,8 @@ class LiveView:
     ) -> None:  # fmt: skip
         self._show, self._knobs, self._guess = show, knobs, "" if bet is None else None
         self._home: Place = tuple(knob.default for knob in knobs)
-        self.sliders = [_slider(knob, locked=bet is not None) for knob in knobs]
+        widest = max(len(knob.label) for knob in knobs)
+        self.sliders = [_slider(knob, widest, locked=bet is not None) for knob in knobs]
         self.picture = widgets.HTML(show(self._home, self._guess))
         self.buttons = {name: self._button(name, place) for name, place in presets.items()}
         self.buttons["Reset"] = self._button("Reset", self._home)
@@ -101,10 +102,10 @@ class LiveView:
         self._redraw()
 
 
-def _slider(knob: Knob, locked: bool) -> Any:
+def _slider(knob: Knob, widest: int, locked: bool) -> Any:
     return widgets.SelectionSlider(
         options=[(text, i) for i, text in enumerate(knob.texts)], index=knob.default, description=knob.label,
-        disabled=locked, layout={"width": "100%"}, style={"description_width": "initial"},
+        disabled=locked, layout={"width": "100%"}, style={"description_width": f"{0.6 * widest + 1:.1f}em"},
     )  # fmt: skip
 
 

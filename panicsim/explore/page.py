@@ -11,7 +11,7 @@ from importlib.resources import files
 
 from panicsim.explore.frames import Frame, pack
 from panicsim.explore.knobs import Knob, Place, places
-from panicsim.style import PICTURE_CSS, squeeze
+from panicsim.svg import PICTURE_CSS, squeeze
 
 _NUMBER = re.compile(r"(?:[$€£]\s?)?[−+-]?\d(?:[\d.,  ]*\d)?(?:[kMBT]\b)?(?:[\s  ]?%|×)?")
 

@@ -8,12 +8,12 @@ from panicsim.participants.rebalancer import Rebalancer
 from panicsim.participants.value_buyers import ValueBuyers
 
 __all__ = [
+    "SCAN",
     "Fear",
     "Herd",
     "Longs",
     "Participant",
     "Rebalancer",
-    "SCAN",
     "ValueBuyers",
     "liquidation_price",
     "named",

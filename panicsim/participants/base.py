@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from panicsim._check import Array, scalar
+from panicsim._check import Array, listed, scalar
 from panicsim.market import NO_FLOOR, Market, View
 
 
@@ -62,15 +62,13 @@ class Participant:
 
 def named(crowd: Iterable[Participant], market: Market) -> dict[str, Participant]:
     """Return the crowd by distinct names, after asking each member whether it fits this market."""
-    members = [crowd] if isinstance(crowd, Participant) else list(crowd)
+    listed("market", "Market", market, Market)
     result: dict[str, Participant] = {}
-    for member in members:
-        if not isinstance(member, Participant):
-            raise ValueError(f"crowd (participants) must hold Participant objects, got {member!r}")
+    for member in listed("crowd", "participants", crowd, Participant):
         member.meets(market)
         base = member.name or type(member).__name__
         name, count = base, 1
-        while name in result:
+        while name in result or name == "Sale":  # the ledger keeps that name for sales from outside
             count += 1
             name = f"{base} {count}"
         result[name] = member
@@ -85,6 +83,10 @@ def slope_signs(member: Participant, market: Market) -> set[int]:
     """Signs of the slope that a supply curve takes below P0: a subset of {-1, 1}."""
     with np.errstate(over="ignore", invalid="ignore"):
         sold = np.asarray(member.sold_by(SCAN, market), dtype=float)
+        if np.isnan(sold).any():
+            raise ValueError(
+                f"sold_by (coins) of {type(member).__name__} must be a number at every fall, got NaN"
+            )
         change = np.diff(sold)
         # What is lost in the last digits of a float has no sign.
         change = change[np.abs(change) > 1e-12 * np.abs(sold[1:])]

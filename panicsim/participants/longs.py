@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from panicsim._check import Array, array, scalar
+from panicsim._check import Array, array, scalar, whole
 from panicsim.market import Market
 from panicsim.participants.base import Participant
 
@@ -75,6 +75,7 @@ class Longs(Participant):
     lag: float = 1 / 60
     name: str | None = None
     one_way: bool = field(default=True, init=False, repr=False)
+    _highest: float = field(init=False, repr=False)
     _top: float = field(init=False, repr=False)
     _map: Array = field(init=False, repr=False)
     _queue: tuple[Array, Array] = field(init=False, repr=False)
@@ -107,8 +108,10 @@ class Longs(Participant):
         debt = size * np.ravel(self.entry * (1.0 - 1.0 / self.leverage))[live]
         # Row 0 is "nothing reached yet", so the highest liquidation price stands in row 1.
         top = below.min() - 1.0 / ROWS_PER_UNIT if below.size else 0.0
-        rows = np.rint((below - top) * ROWS_PER_UNIT).astype(np.intp)
+        # The map ends where a price is 1e-13 of the highest: who is closed only there waits in its last row.
+        rows = np.minimum(np.rint((below - top) * ROWS_PER_UNIT), 30 * ROWS_PER_UNIT).astype(np.intp)
         in_turn = np.argsort(below, kind="stable")
+        object.__setattr__(self, "_highest", float(np.ravel(price)[live].max(initial=0.0)))
         object.__setattr__(self, "_top", float(top))
         object.__setattr__(self, "_map", np.cumsum(np.bincount(rows, weights=size, minlength=1)))
         queue = [np.concatenate([[0.0], np.cumsum(v[in_turn])]) for v in (size, debt)]
@@ -146,10 +149,10 @@ class Longs(Participant):
         ends = array("leverage", "times", leverage, at_least=1)
         if ends.shape != (2,) or ends[0] > ends[1]:
             raise ValueError(f"leverage (times) must be two numbers, lowest first, got {leverage!r}")
-        if n != int(n) or n < 1:
-            raise ValueError(f"n (positions) must be a whole number of at least 1, got {n!r}")
-        draws = np.random.default_rng(seed).uniform(*np.log(ends), size=int(n))
-        return cls(price, notional / n / price, np.clip(np.exp(draws), *ends), **kwargs)
+        n, seed = whole("n", "positions", n, 1), whole("seed", "start of the draws", seed, 0)
+        low, high = ends
+        draws = np.random.default_rng(seed).uniform(np.log(low), np.log(high), size=n)
+        return cls(price, notional / n / price, np.clip(np.exp(draws), low, high), **kwargs)
 
     @property
     def liquidation_price(self) -> Array:
@@ -158,15 +161,11 @@ class Longs(Participant):
 
     def meets(self, market: Market) -> None:
         """Refuse a position that is already under water at the market's price."""
-        # The map starts a row short of the highest level: a price above its start needs no look at each.
-        if math.log(market.price) + self._top > 0:
-            return
-        drowned = np.ravel((self.liquidation_price >= market.price) & (self.size > 0))
-        if drowned.any():
-            price = np.ravel(self.liquidation_price)[drowned][0]
+        # Closer than half a row of the map it would be liquidated before any fall.
+        if self._highest >= market.price * math.exp(-0.5 / ROWS_PER_UNIT):
             raise ValueError(
                 f"entry (USD per coin) must leave every liquidation price under the market's"
-                f" {market.price:g}: one stands at {price:g}, its position is already under water"
+                f" {market.price:g}: one stands at {self._highest:g}, its position is already under water"
             )
 
     def sold_by(self, fall: Any, market: Market) -> Any:
@@ -191,12 +190,11 @@ def _terms(entry: Any, leverage: Any, maintenance: Any) -> tuple[Array, Array, A
     leverage = array("leverage", "times", leverage, at_least=1)
     maintenance = array("maintenance", "share of position", maintenance, at_least=0, below=1)
     try:
-        too_much = maintenance * leverage >= 1
+        np.broadcast_shapes(entry.shape, leverage.shape, maintenance.shape)
     except ValueError:
-        raise ValueError(
-            f"maintenance (share of position) must broadcast with leverage:"
-            f" shapes {maintenance.shape} and {leverage.shape}"
-        ) from None
+        shapes = f"entry {entry.shape}, leverage {leverage.shape}, maintenance {maintenance.shape}"
+        raise ValueError(f"entry, leverage, maintenance must broadcast, got shapes {shapes}") from None
+    too_much = maintenance * leverage >= 1
     # Without debt (leverage 1) there is nothing to maintain; the bound is 1, which is checked above.
     if too_much.any():
         worst = float(np.broadcast_to(maintenance, too_much.shape)[too_much][0])

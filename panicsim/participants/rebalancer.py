@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from panicsim._check import scalar
-from panicsim.market import NO_FLOOR, Market
+from panicsim.market import Market
 from panicsim.participants.base import Participant
 
 
@@ -46,5 +46,5 @@ class Rebalancer(Participant):
 
     def sold_by(self, fall: Any, market: Market) -> Any:
         """Coins sold once the log fall has been `fall` (any shape in, same shape out)."""
-        exponent = np.minimum((1.0 - self.weight) * np.asarray(fall, dtype=float), NO_FLOOR)
+        exponent = np.minimum((1.0 - self.weight) * np.asarray(fall, dtype=float), 300.0)
         return -(self.weight * self.aum / market.price) * np.expm1(exponent)

@@ -1,0 +1,673 @@
+"""One suite over every participant and every rule: the eleven invariants of the library.
+
+A new participant or rule joins with one line in PARTICIPANTS or RULES.
+"""
+
+import copy
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, fields, is_dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from plain import LAMBDA, coarser, fill
+
+import panicsim as ps
+
+# --- Who takes part ---
+
+LEVERAGE = np.random.default_rng(5).uniform(3, 60, 400)
+
+
+class Diamond(ps.Participant):
+    """The four lines of a reader: hands that buy below a fall of 20 %."""
+
+    def __init__(self, coins):
+        self.coins = coins
+
+    def sold_by(self, fall, market):
+        return -self.coins * np.maximum(np.asarray(fall) - 0.2, 0)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """`make(size, **lag)` with size 1 for a usual and 0 for an absent participant."""
+
+    make: Callable[..., ps.Participant]
+    curve_only: bool = True  # False: it has a clock or a history, so photograph and film may differ
+
+
+PARTICIPANTS = {
+    "herd": Entry(lambda size, **kw: ps.Herd(0.9e6 * size, **kw)),
+    "herd both ways": Entry(lambda size, **kw: ps.Herd(0.9e6 * size, one_way=False, **kw)),
+    "fear": Entry(lambda size, **kw: ps.Fear(1.5e5 * size, **kw)),
+    "fear both ways": Entry(lambda size, **kw: ps.Fear(1.5e5 * size, one_way=False, **kw)),
+    "longs": Entry(lambda size, **kw: ps.Longs(100, 600.0 * size, LEVERAGE, **kw)),
+    "3x token": Entry(lambda size, **kw: ps.Rebalancer(3, 15e6 * size, **kw)),
+    "inverse token": Entry(lambda size, **kw: ps.Rebalancer(-1, 30e6 * size, **kw)),
+    "60/40 fund": Entry(lambda size, **kw: ps.Rebalancer(0.6, 100e6 * size, **kw)),
+    "buyers": Entry(lambda size, **kw: ps.ValueBuyers(0.8e6 * size, 6e6 * size, **kw)),
+    "buyers who keep": Entry(lambda size, **kw: ps.ValueBuyers(0.8e6 * size, 6e6 * size, one_way=True, **kw)),
+    "late buyers": Entry(lambda size, lag=2.0: ps.ValueBuyers(0.8e6 * size, 6e6 * size, lag=lag)),
+    "diamond hands": Entry(lambda size, **kw: Diamond(4e6 * size)),
+}
+everybody = pytest.mark.parametrize("entry", PARTICIPANTS.values(), ids=PARTICIPANTS)
+
+# --- Rules, until the library ships its own ---
+
+
+class Halt(ps.Rule):
+    """Close the market once, for a pause, when the fall reaches a level."""
+
+    def __init__(self, level, pause=2.0):
+        self.level, self.pause = level, pause
+
+    def start(self, view):
+        return {"until": np.full(view.paths, -1.0), "fired": np.zeros(view.paths, dtype=bool)}
+
+    def book(self, view, mine):
+        fires = (view.fall >= self.level) & ~mine["fired"]
+        mine["fired"] |= fires
+        mine["until"][fires] = view.time + self.pause
+        return np.where(view.time < mine["until"] - 1e-9, 0.0, 1.0)
+
+
+class Thin(ps.Rule):
+    """Leave a share of the book."""
+
+    def __init__(self, share):
+        self.share = share
+
+    def book(self, view, mine):
+        return self.share
+
+
+class Cap(ps.Rule):
+    """Let nobody sell more than so many coins an hour."""
+
+    def __init__(self, rate):
+        self.rate = rate
+
+    def limit(self, wants, view, mine):
+        return {name: np.maximum(want, -self.rate * view.dt) for name, want in wants.items()}
+
+
+class Deleverage(ps.Rule):
+    """Close a share of what is about to be sold against the winners, off the market."""
+
+    def __init__(self, share):
+        self.share = share
+
+    def limit(self, wants, view, mine):
+        for name, want in wants.items():
+            view.close(name, self.share * np.maximum(-want, 0))
+        return {name: want - self.share * np.minimum(want, 0) for name, want in wants.items()}
+
+
+class LateMark(ps.Rule):
+    """Show everybody the fall as it was some steps ago."""
+
+    def __init__(self, steps):
+        self.steps = steps
+
+    def start(self, view):
+        return []
+
+    def see(self, view, mine):
+        mine.append(view.fall)
+        return dict.fromkeys(view.sold, mine[max(len(mine) - 1 - self.steps, 0)])
+
+
+# Name: (rule that acts, the same rule with nothing to do).
+RULES = {
+    "none": (ps.Rule(), ps.Rule()),
+    "halt": (Halt(0.06), Halt(np.inf)),
+    "thin book": (Thin(0.5), Thin(1.0)),
+    "cap": (Cap(2e3), Cap(np.inf)),
+    "deleverage": (Deleverage(0.3), Deleverage(0.0)),
+    "late mark": (LateMark(5), LateMark(0)),
+}
+every_rule = pytest.mark.parametrize("rule", [act for act, _ in RULES.values()], ids=RULES)
+
+# --- The scene ---
+
+MARKET = ps.Market(volatility=0.8, recovery=0.02, permanent=0.3)
+EVENTS = (ps.News(-0.05, at=1), ps.Sale(5e4, at=6, over=5))
+NOISE = np.random.default_rng(11).standard_normal((480, 6))
+CALM = ps.Market()
+
+
+def scene(crowd, *, market=MARKET, events=EVENTS, rules=(), noise=NOISE, hours=24.0):
+    return ps.simulate(
+        market, crowd, events, rules, hours=hours, dt=hours / len(noise), paths=noise.shape[1], noise=noise
+    )
+
+
+def background():
+    return [ps.Herd(0.4e6, name="background")]
+
+
+def everyone():
+    return [entry.make(0.25) for entry in PARTICIPANTS.values()]
+
+
+def same(one, other, tolerance=0.0):
+    np.testing.assert_allclose(one.fall, other.fall, rtol=0, atol=tolerance)
+    np.testing.assert_allclose(one.value_fall, other.value_fall, rtol=0, atol=tolerance)
+    for name in one.sold.keys() & other.sold.keys():
+        np.testing.assert_allclose(one.sold[name], other.sold[name], rtol=0, atol=tolerance * LAMBDA)
+
+
+# --- 1. Size zero changes nothing ---
+
+
+@everybody
+def test_nobody_changes_nothing(entry):
+    run = scene([entry.make(0.0), *background()])
+    same(run, scene(background()))
+    assert not next(iter(run.sold.values())).any()
+    assert ps.loop_gain(CALM, [entry.make(0.0)], fall=np.linspace(0, 0.5, 9)).total == pytest.approx(
+        0, abs=1e-15
+    )
+
+
+@pytest.mark.parametrize("idle", [idle for _, idle in RULES.values()], ids=RULES)
+def test_idle_rule_changes_nothing(idle):
+    same(scene(everyone(), rules=[idle]), scene(everyone()), tolerance=1e-13)
+
+
+# --- 2. Paths do not touch ---
+
+
+@everybody
+def test_paths_do_not_touch(entry):
+    crowd = [entry.make(1.0), *background()]
+    together = scene(crowd).fall
+    for j in range(NOISE.shape[1]):
+        np.testing.assert_array_equal(scene(crowd, noise=NOISE[:, [j]]).fall[:, 0], together[:, j])
+
+
+@every_rule
+def test_paths_do_not_touch_under_rules(rule):
+    together = scene(everyone(), rules=[rule]).fall
+    alone = scene(everyone(), rules=[rule], noise=NOISE[:, [2]]).fall
+    np.testing.assert_array_equal(alone[:, 0], together[:, 2])
+
+
+# --- 3. Money and coins ---
+
+
+def books_balance(run, share=1.0):
+    """Book every step anew from `fall` and `sold`; the ledger must agree and the coins explain the price."""
+    depth = LAMBDA * np.broadcast_to(share, run.fall[1:].shape)
+    coins = {name: np.diff(sold, axis=0) for name, sold in run.sold.items()}
+    outside = np.broadcast_to(np.diff(run.outside, axis=0), run.fall[1:].shape)
+    first = sum((c for name, c in coins.items() if name not in run.bids), outside)
+    last = sum((coins[name] for name in run.bids), np.zeros_like(first))
+    open_book = np.where(depth > 0, depth, 1.0)
+    # What neither orders nor bids moved is news, noise and recovery: none of it in a closed market.
+    drift = np.diff(run.fall, axis=0) - (first + last) / open_book
+    assert (np.abs(drift[depth == 0]) < 1e-15).all()
+    assert not (np.abs(first) + np.abs(last))[depth == 0].any()
+    fills = {
+        False: fill(run.price[:-1], first, open_book),
+        True: fill(run.price[1:] * np.exp(last / open_book), last, open_book),
+    }
+    after = run.price[:-1] * np.exp(-first / open_book)
+    np.testing.assert_allclose(
+        first * fills[False], open_book * (run.price[:-1] - after), rtol=1e-9, atol=0.1
+    )
+    ledger = ps.metrics(run).ledger
+    traded = 1.0 + sum(np.abs(c * run.price[:-1]).sum(axis=0) for c in coins.values())
+    for name, c in coins.items():
+        np.testing.assert_allclose(ledger[name]["coins"], c.sum(axis=0), rtol=1e-12, atol=1e-6)
+        usd = (c * fills[name in run.bids]).sum(axis=0)
+        assert (np.abs(ledger[name]["usd"] - usd) < 1e-9 * traded).all(), name
+    if outside.any():
+        np.testing.assert_allclose(ledger["Sale"]["usd"], (outside * fills[False]).sum(axis=0), rtol=1e-9)
+    return drift
+
+
+@everybody
+def test_money_is_conserved(entry):
+    run = scene([entry.make(1.0), *background()])
+    books_balance(run)
+
+
+@every_rule
+def test_money_is_conserved_under_rules(rule):
+    run = scene(everyone(), rules=[rule])
+    books_balance(run, 1.0 if run.share is None else run.share)
+
+
+def test_drift_is_news_noise_and_nothing_else():
+    still = ps.Market(volatility=0.8)
+    run = scene(everyone(), market=still, events=[ps.News(-0.05, at=1)])
+    moves = -NOISE * 0.8 * np.sqrt(0.05 / 8760)
+    moves[20] += 0.05
+    np.testing.assert_allclose(books_balance(run), moves, atol=1e-13)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+def test_debt_is_repaid_or_bad(share):
+    """debt = repaid + bad debt, usd = repaid + refund, and only what was sold on the market is in it."""
+    longs = ps.Longs(100, 600.0, LEVERAGE, lag=0.5)
+    rules = [Deleverage(share)] if share else []
+    run = ps.simulate(CALM, [longs, ps.Herd(0.9e6)], [ps.News(-0.1)], rules, hours=24)
+    row = ps.metrics(run).ledger["Longs"]
+    notional = 100 * longs.size.sum()
+    np.testing.assert_allclose(row["debt"], row["repaid"] + row["bad_debt"], atol=1e-9 * notional)
+    np.testing.assert_allclose(row["usd"], row["repaid"] + row["refund"], atol=1e-9 * notional)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3])
+def test_debt_belongs_to_the_coins_that_were_sold(share):
+    """A rule that closes 30 % of every liquidation off the market takes 30 % of the debt along."""
+    longs = ps.Longs(100, 600.0, LEVERAGE)
+    run = ps.simulate(CALM, [longs], [ps.News(-0.15)], [Deleverage(share)], hours=4)
+    row = ps.metrics(run).ledger["Longs"]
+    touched = longs.liquidation_price >= 100 * np.exp(-run.fall[-1, 0])
+    owed = (100 * 600.0 * (1 - 1 / LEVERAGE))[touched].sum()
+    assert row["debt"][0] == pytest.approx((1 - share) * owed, rel=1e-3)
+    done = run.sold["Longs"][-1, 0] + np.atleast_2d(run.closed["Longs"])[-1, 0]
+    assert done == pytest.approx(600.0 * touched.sum(), rel=1e-9)
+
+
+def test_lowered_want_comes_back():
+    """A cap changes the calendar, not the end."""
+    crowd = [ps.Herd(0.9e6)]
+    end = ps.cascade(CALM, crowd, 0.05).fall
+    capped = ps.simulate(CALM, crowd, [ps.News(-0.05)], [Cap(2e3)], hours=96)
+    assert capped.fall[-1, 0] == pytest.approx(end, rel=1e-9)
+    assert capped.fall[100, 0] < 0.8 * end
+
+
+def test_closed_want_does_not_come_back():
+    """Closing the share a off the market turns the gain g into g (1 - a)."""
+    run = ps.simulate(CALM, [ps.Herd(1.2e6)], [ps.News(-0.05)], [Deleverage(0.25)])
+    assert run.fall[-1, 0] == pytest.approx(0.05 / (1 - 0.6 * 0.75), rel=1e-9)
+    assert np.atleast_2d(run.closed["Herd"])[-1, 0] / run.sold["Herd"][-1, 0] == pytest.approx(
+        1 / 3, rel=1e-9
+    )
+
+
+def test_news_in_a_halt_goes_unseen_and_arrives_on_reopening():
+    rules, events = [Halt(0.05, pause=2)], [ps.News(-0.06, at=1), ps.News(-0.03, at=2)]
+    run = ps.simulate(CALM, [ps.Herd(1.2e6)], events, rules, hours=48, dt=0.1)
+    halted = (run.time > 1.05) & (run.time < 3.05)
+    np.testing.assert_allclose(run.fall[halted], 0.06, rtol=1e-12)
+    assert not run.sold["Herd"][halted].any()
+    assert run.value_fall[25, 0] == pytest.approx(0.09)
+    assert run.fall[-1, 0] == pytest.approx(0.09 / 0.4, rel=1e-6)
+
+
+def test_sale_in_a_halt_waits():
+    rules, events = [Halt(0.05, pause=2)], [ps.News(-0.06, at=1), ps.Sale(1e5, at=2)]
+    run = ps.simulate(CALM, [], events, rules, hours=6, dt=0.1)
+    assert not run.outside[run.time < 3.05].any()
+    assert run.fall[-1, 0] == pytest.approx(0.06 + 0.05)
+    assert run.outside[-1, 0] == 1e5
+
+
+def test_late_mark_delays_the_sellers():
+    run = ps.simulate(CALM, [ps.Herd(1.2e6)], [ps.News(-0.05)], [LateMark(10)], hours=48, dt=0.1)
+    assert not run.sold["Herd"][:12].any()
+    assert run.sold["Herd"][13, 0] > 0
+    assert run.fall[-1, 0] == pytest.approx(0.125, rel=1e-4)
+
+
+def test_rules_act_in_the_order_of_the_list():
+    one, other = (
+        ps.simulate(CALM, [ps.Herd(1.2e6)], [ps.News(-0.05)], rules, hours=2)
+        for rules in ([Cap(2e3), Deleverage(0.5)], [Deleverage(0.5), Cap(2e3)])
+    )
+    assert one.fall[-1, 0] != other.fall[-1, 0]
+
+
+# --- 4. Order of participants ---
+
+
+def test_order_of_participants_does_not_matter():
+    crowd = [copy.copy(p) for p in everyone()]
+    for number, member in enumerate(crowd):
+        object.__setattr__(member, "name", f"member {number}")
+    same(scene(crowd), scene(crowd[::-1]), tolerance=1e-11)
+    one, other = (ps.cascade(CALM, c, 0.08).fall for c in (crowd, crowd[::-1]))
+    assert one == pytest.approx(other, rel=1e-11)
+
+
+# --- 5. The step is not the reaction time ---
+
+
+@everybody
+def test_film_does_not_depend_on_dt(entry):
+    """On one Brownian path the end of dt and dt/4 agree, and the difference shrinks."""
+    fine = np.random.default_rng(2).standard_normal((3840, 4))
+    crowd = [entry.make(1.0, lag=0.5), *background()]
+    films = [scene(crowd, noise=coarser(fine, by)).fall[:: 64 // by] for by in (64, 16, 4, 1)]
+    apart = [np.abs(a - b).mean() for a, b in pairwise(films)]
+    assert apart[2] < 0.6 * apart[1] < 0.36 * apart[0]
+    assert apart[2] < 1e-3
+
+
+# --- 6. Photograph = film ---
+
+curves = {name: entry for name, entry in PARTICIPANTS.items() if entry.curve_only}
+
+
+@pytest.mark.parametrize("shock", [0.03, 0.15])
+@pytest.mark.parametrize("entry", curves.values(), ids=curves)
+def test_film_ends_at_the_photograph(entry, shock):
+    crowd = [entry.make(1.0)]
+    run = ps.simulate(CALM, crowd, [ps.News(-shock)], hours=96, dt=0.1)
+    photo = ps.cascade(CALM, crowd, shock)
+    assert run.fall[-1, 0] == pytest.approx(photo.fall, abs=1e-6)
+    for name, coins in photo.sold.items():
+        assert run.sold[name][-1, 0] == pytest.approx(coins, abs=2)
+
+
+def test_film_of_everybody_ends_at_the_photograph():
+    crowd = [*[e.make(0.25) for n, e in curves.items() if n not in ("60/40 fund", "late buyers")]]
+    photo = ps.cascade(CALM, crowd, 0.08)
+    assert ps.simulate(CALM, crowd, [ps.News(-0.08)], hours=96).fall[-1, 0] == pytest.approx(
+        photo.fall, abs=1e-6
+    )
+    assert photo.rounds[-1] == pytest.approx(photo.fall, abs=1e-9)
+
+
+# --- 7. Gains add ---
+
+
+@given(fall=st.floats(0, 1), step=st.floats(1e-3, 0.1))
+def test_gains_add(fall, step):
+    gain = ps.loop_gain(CALM, everyone(), fall=fall, step=step)
+    alone = sum(ps.loop_gain(CALM, [p], fall=fall, step=step).total for p in everyone())
+    assert gain.total == pytest.approx(alone, abs=1e-12)
+    assert gain.total == pytest.approx(sum(gain.values()), abs=1e-12)
+
+
+# --- 8. Inputs are unchanged ---
+
+
+def snapshot(thing):
+    return {
+        name: value.copy() if isinstance(value, np.ndarray) else copy.deepcopy(value)
+        for name, value in vars(thing).items()
+    }
+
+
+@everybody
+def test_run_changes_no_input(entry):
+    crowd, events = [entry.make(1.0), *background()], list(EVENTS)
+    rules = [rule for rule, _ in RULES.values()]
+    noise = NOISE.copy()
+    things = [MARKET, *crowd, *events, *rules]
+    before = [snapshot(thing) for thing in things]
+    scene(crowd, events=events, rules=rules, noise=noise)
+    ps.cascade(CALM, crowd, 0.1)
+    ps.tipping_shock(CALM, crowd)
+    for thing, old in zip(things, before, strict=True):
+        np.testing.assert_equal(vars(thing), old)
+    np.testing.assert_array_equal(noise, NOISE)
+    assert len(crowd) == len(events) == 2
+
+
+@everybody
+def test_second_run_is_the_first(entry):
+    """Nothing of a run is left in the objects it was given."""
+    crowd, rules = [entry.make(1.0)], [Halt(0.06)]
+    same(scene(crowd, rules=rules), scene(crowd, rules=rules))
+
+
+# --- 9. Seeds ---
+
+
+@everybody
+def test_same_seed_same_run_and_path_j_for_any_number(entry):
+    def run(paths, seed=7):
+        return ps.simulate(MARKET, [entry.make(1.0)], hours=12, dt=0.25, paths=paths, seed=seed).fall
+
+    many = run(131)
+    np.testing.assert_array_equal(many, run(131))
+    for paths in (1, 3, 64, 65):
+        np.testing.assert_array_equal(run(paths), many[:, :paths])
+    assert (run(3, seed=8) != many[:, :3]).any()
+
+
+# --- 10. sold_by ---
+
+
+@everybody
+def test_sold_by_is_elementwise(entry):
+    member = entry.make(1.0)
+    falls = np.linspace(-0.3, 1.2, 24)
+    flat = member.sold_by(falls, CALM)
+    for shape in [(24,), (4, 6), (2, 3, 4), (24, 1)]:
+        np.testing.assert_array_equal(member.sold_by(falls.reshape(shape), CALM), flat.reshape(shape))
+    for fall, coins in zip(falls, flat, strict=True):
+        for spelling in (float(fall), np.float64(fall), np.array(fall)):
+            assert np.shape(member.sold_by(spelling, CALM)) == ()
+            assert member.sold_by(spelling, CALM) == coins
+    assert np.shape(member.sold_by(np.zeros((0, 3)), CALM)) == (0, 3)
+    assert np.shape(member.sold_by(np.zeros(0), CALM)) == (0,)
+    assert member.sold_by(0.0, CALM) == 0
+    assert member.sold_by(0, CALM) == 0
+
+
+# --- 11. Bad input ---
+
+NAN, INF = float("nan"), float("inf")
+NOT_NUMBERS = [NAN, INF, -INF, None, "much", [1.0, 2.0], 1j, {}]
+# Constructor arguments: a good call, then by argument its unit and the numbers outside its range.
+CALLS: dict[str, tuple[Callable[..., Any], dict[str, Any], dict[str, tuple[str, list[Any]]]]] = {
+    "Market": (
+        ps.Market,
+        {},
+        {
+            "price": ("USD", [0, -1]),
+            "depth": ("USD per 1 %", [0, -2e6]),
+            "recovery": ("per hour", [-0.1]),
+            "permanent": ("share", [-0.1, 1.1]),
+            "volatility": ("per year", [-1]),
+        },
+    ),
+    "News": (ps.News, {"change": -0.1}, {"change": ("log", []), "at": ("hours", [-1])}),
+    "Sale": (
+        ps.Sale,
+        {"coins": 1e5},
+        {"coins": ("coins", [-1]), "at": ("hours", [-1]), "over": ("hours", [-1])},
+    ),
+    "Herd": (
+        ps.Herd,
+        {"per_percent": 1e6},
+        {"per_percent": ("USD per 1 %", [-1]), "lag": ("hours", [-1]), "name": ("text", ["", 5])},
+    ),
+    "Fear": (
+        ps.Fear,
+        {"holdings": 1e5},
+        {
+            "holdings": ("coins", [-1]),
+            "threshold": ("log", [0, -0.1]),
+            "width": ("log", [0, -0.1]),
+            "lag": ("hours", [-1]),
+        },
+    ),
+    "Longs": (
+        ps.Longs,
+        {"entry": 100, "size": 10, "leverage": 5},
+        {
+            "entry": ("USD", [0, -1, [100, -1]]),
+            "size": ("coins", [-1, [[1, NAN]]]),
+            "leverage": ("times", [0.99, 0, -3]),
+            "maintenance": ("share", [-0.01, 0.2, 1, [0.01, 0.3]]),
+            "lag": ("hours", [-1]),
+        },
+    ),
+    "Longs.spread": (
+        ps.Longs.spread,
+        {"notional": 1e6},
+        {
+            "notional": ("USD", [-1]),
+            "price": ("USD", [0, -1]),
+            "leverage": ("times", [(0.5, 3), (25, 3), (3,), 5]),
+            "n": ("positions", [0, -1, 1.5]),
+            "seed": ("", [-1, 1.5]),
+        },
+    ),
+    "Rebalancer": (
+        ps.Rebalancer,
+        {"weight": 3, "aum": 5e6},
+        {"weight": ("share", []), "aum": ("USD", [-1]), "lag": ("hours", [-1])},
+    ),
+    "ValueBuyers": (
+        ps.ValueBuyers,
+        {"per_percent": 1e6, "capital": 1e7},
+        {"per_percent": ("USD per 1 %", [-1]), "capital": ("USD", [-1]), "lag": ("hours", [-1])},
+    ),
+    "liquidation_price": (
+        ps.liquidation_price,
+        {"entry": 100, "leverage": 5, "maintenance": 0.005},
+        {
+            "entry": ("USD", [0, -1]),
+            "leverage": ("times", [0.5, -1]),
+            "maintenance": ("share", [-0.1, 0.2, 1]),
+        },
+    ),
+    "cascade": (ps.cascade, {"market": CALM, "crowd": [], "shock": 0.1}, {"shock": ("log", [-0.1])}),
+    "loop_gain": (
+        ps.loop_gain,
+        {"market": CALM, "crowd": []},
+        {"fall": ("log", []), "step": ("log", [0, -0.1])},
+    ),
+    "tipping_shock": (ps.tipping_shock, {"market": CALM, "crowd": []}, {"jump": ("log", [0, -0.1])}),
+    "run_threshold": (ps.run_threshold, {"payoff": 1.5}, {"payoff": ("per dollar", [0.9, -1])}),
+    "simulate": (
+        ps.simulate,
+        {"market": CALM, "crowd": [], "hours": 1.0, "dt": 0.05},
+        {
+            "hours": ("hours", [0, -1, 1.01]),
+            "dt": ("hours", [0, -0.05, 0.3]),
+            "paths": ("count", [0, -1, 1.5, True]),
+            "seed": ("", [-1, 1.5]),
+        },
+    ),
+    "until": (ps.simulate(CALM, [], hours=1).until, {"time": 0.5}, {"time": ("hours", [-1])}),
+}
+TAKES_ARRAYS = {"Longs", "liquidation_price", "run_threshold"}
+
+
+def refusals():
+    cases = []
+    for call, (make, good, arguments) in CALLS.items():
+        for argument, (unit, bad) in arguments.items():
+            wrong = [] if argument == "name" else NOT_NUMBERS
+            if (call in TAKES_ARRAYS and argument != "lag") or argument in ("fall", "leverage"):
+                wrong = [value for value in wrong if value != [1.0, 2.0]]
+            for value in [*wrong, *bad]:
+                case = make, {**good, argument: value}, argument, unit
+                cases.append(pytest.param(*case, id=f"{call}-{argument}-{value}"))
+    return cases
+
+
+@pytest.mark.parametrize(("make", "call", "argument", "unit"), refusals())
+def test_bad_input_is_refused_by_name_and_unit(make, call, argument, unit):
+    with pytest.raises(ValueError) as refused:
+        make(**call)
+    message = str(refused.value)
+    assert argument in message
+    assert unit in message
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_table_of_refusals_is_complete(call):
+    """Every argument that is a number stands in the table."""
+    make, _, arguments = CALLS[call]
+    names = (
+        [f.name for f in fields(make) if f.init] if is_dataclass(make) else inspect.signature(make).parameters
+    )
+    skip = {"market", "crowd", "events", "rules", "noise", "one_way", "name", "kwargs"}
+    assert not set(names) - set(arguments) - skip
+
+
+@given(value=st.one_of(st.none(), st.text(max_size=3), st.floats(max_value=0), st.just(NAN), st.just(INF)))
+def test_any_bad_price_is_refused(value):
+    with pytest.raises(ValueError, match=r"^price \(USD per coin\) .*got "):
+        ps.Market(price=value)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: ps.Longs([100, 100], [1, 2, 3], 5), "size (3,)"),
+        (lambda: ps.Longs(100, 1, [5, 6, 7], [0.01, 0.01]), "maintenance"),
+        (lambda: ps.liquidation_price([100, 90], [5, 6, 7]), "entry"),
+        (
+            lambda: ps.Longs(100, 10, 200),
+            "maintenance (share of position) must be below 1/leverage, got 0.005",
+        ),
+        (lambda: ps.Herd(1e6, one_way="no"), "one_way"),
+        (lambda: ps.Fear(1e6, one_way=None), "one_way"),
+        (lambda: ps.Market(depth=lambda x: -np.ones_like(x)), "depth(fall) (USD per 1 %) must be above 0"),
+        (lambda: ps.Market(depth=lambda x: np.where(x > 1, np.nan, 1e6)), "depth(fall) (USD per 1 %)"),
+        (lambda: ps.Market(depth=lambda x: np.ones(3)), "shape (3,)"),
+        (lambda: ps.Market(depth=lambda x: 2e6 if x < 0.1 else 1e6), "depth"),
+    ],
+)
+def test_other_bad_descriptions(call, words):
+    with pytest.raises(ValueError) as refused:
+        call()
+    assert words in str(refused.value)
+
+
+LONG = ps.Longs(100, 10, 20)
+UNDER_WATER = "entry (USD per coin) must leave every liquidation price under the market's 90"
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda market: LONG.meets(market),
+        lambda market: ps.cascade(market, [LONG], 0.1),
+        lambda market: ps.loop_gain(market, [LONG]),
+        lambda market: ps.tipping_shock(market, [LONG]),
+        lambda market: ps.simulate(market, [LONG], hours=1),
+    ],
+)
+def test_position_under_water_is_refused(ask):
+    with pytest.raises(ValueError) as refused:
+        ask(ps.Market(price=90))
+    assert UNDER_WATER in str(refused.value)
+    assert "95.4774" in str(refused.value)
+    ask(ps.Market(price=96))
+
+
+@pytest.mark.parametrize(
+    ("bad", "words"),
+    [
+        ({"crowd": [5]}, "crowd (participants)"),
+        ({"crowd": None}, "crowd"),
+        ({"crowd": ["Herd"]}, "crowd (participants)"),
+        ({"crowd": [ps.Herd]}, "crowd (participants)"),
+        ({"events": [0.05]}, "events (News or Sale)"),
+        ({"events": None}, "events"),
+        ({"events": [ps.News(-0.1, at=1.0)]}, "at (hours) must lie before the end of the run, 1, got 1.0"),
+        ({"events": [ps.Sale(1, at=30)]}, "at (hours)"),
+        ({"rules": [5]}, "rules"),
+        ({"rules": None}, "rules"),
+        ({"market": None}, "market"),
+        ({"noise": np.zeros((20, 2))}, "noise (draws) must have shape (20, 1), got (20, 2)"),
+        ({"noise": np.zeros(20)}, "noise"),
+        ({"noise": np.full((20, 1), NAN)}, "noise"),
+        ({"noise": np.ones((20, 1)), "market": CALM}, "volatility"),
+        ({"hours": 1e300, "dt": 1e-300}, "hours"),
+    ],
+)
+def test_bad_scene_is_refused(bad, words):
+    good = {"market": ps.Market(volatility=0.5), "crowd": [], "hours": 1.0, "dt": 0.05}
+    with pytest.raises(ValueError) as refused:
+        ps.simulate(**{**good, **bad})
+    assert words in str(refused.value)

@@ -1,0 +1,149 @@
+"""Wrong programs that the tests must notice: each is written into a copy of the package and run."""
+
+import os
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import panicsim
+
+TESTS = Path(__file__).parent
+PACKAGE = Path(panicsim.__file__).parent
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One wrong line: in `module`, `right` becomes `wrong`; `killer` is an ordinary test that notices."""
+
+    module: str
+    right: str
+    wrong: str
+    killer: str
+
+
+MUTANTS = {
+    "no ratchet": Mutant(
+        "participants/base.py",
+        'fall = np.maximum(mine["worst"], fall, out=mine["worst"])',
+        "pass",
+        "test_film.py::test_one_way_sellers_never_buy_back",
+    ),
+    "recovery ignored": Mutant(
+        "film.py",
+        "self.stay = float(np.exp(-market.recovery * dt))",
+        "self.stay = 1.0",
+        "test_concepts.py::test_dislocation_halves_in_two_hours_and_a_third",
+    ),
+    "permanent ignored": Mutant(
+        "film.py",
+        "* market.permanent",
+        "* 0.0",
+        "test_concepts.py::test_overreaction_is_the_gain_that_value_did_not_follow",
+    ),
+    "sale ignored": Mutant(
+        "film.py",
+        "[[0.0], np.cumsum(sales)]",
+        "[[0.0], 0.0 * np.cumsum(sales)]",
+        "test_film.py::test_sale_is_sold_in_its_time",
+    ),
+    "noise depends on paths": Mutant(
+        "film.py",
+        "block = draws.standard_normal((min(64, paths - j), steps))",
+        "block = draws.standard_normal((steps, min(64, paths - j))).T",
+        "test_conformance.py::test_same_seed_same_run_and_path_j_for_any_number",
+    ),
+    "buyers without capital limit": Mutant(
+        "participants/value_buyers.py",
+        "np.clip(fall, 0.0, self.spent_at(market))",
+        "np.maximum(fall, 0.0)",
+        "test_film.py::test_buyers_stop_when_their_money_is_spent",
+    ),
+    "fills at the price before the trade": Mutant(
+        "market.py",
+        "-np.expm1(np.subtract(before, after))",
+        "np.subtract(after, before)",
+        "test_conformance.py::test_money_is_conserved",
+    ),
+    "levels 1.2 bp late": Mutant(
+        "participants/longs.py",
+        "below = -np.log(price)",
+        "below = 1.2e-4 - np.log(price)",
+        "test_longs.py::test_levels_are_hit_where_they_are",
+    ),
+    "a grid of 1 bp": Mutant(
+        "participants/longs.py",
+        "ROWS_PER_UNIT = 1e5",
+        "ROWS_PER_UNIT = 1e4",
+        "test_longs.py::test_levels_are_hit_where_they_are",
+    ),
+    "rebalancer that is only linear": Mutant(
+        "participants/rebalancer.py",
+        "np.expm1(exponent)",
+        "exponent",
+        "test_concepts.py::test_rebalancer_solves_its_equation",
+    ),
+    "buyers answer explicitly": Mutant(
+        "film.py",
+        "for _ in range(NEWTON_STEPS):",
+        "for _ in range(0):",
+        "test_film.py::test_buyers_answer_within_the_step",
+    ),
+    "a year of 8766 hours": Mutant(
+        "market.py",
+        "HOURS_PER_YEAR = 8760.0",
+        "HOURS_PER_YEAR = 8766.0",
+        "test_film.py::test_volatility_is_annual_and_a_year_has_8760_hours",
+    ),
+}
+
+
+def copy_of_package(folder, mutant=None):
+    shutil.copytree(PACKAGE, folder / "panicsim", ignore=shutil.ignore_patterns("__pycache__"))
+    if mutant:
+        module = folder / "panicsim" / mutant.module
+        source = module.read_text()
+        assert mutant.right in source, f"{mutant.module} has changed: write this mutant anew"
+        module.write_text(source.replace(mutant.right, mutant.wrong))
+    return folder
+
+
+def outcome(folder, *killers):
+    """Exit code of pytest: 0 if all passed, 1 if a test failed; anything else is not an answer."""
+    nodes = [str(TESTS / killer) for killer in killers]
+    command = [
+        sys.executable,
+        "-B",
+        "-m",
+        "pytest",
+        "-x",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "--no-header",
+        *nodes,
+    ]
+    environment = {**os.environ, "PYTHONPATH": str(folder), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=environment)
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.mark.slow
+def test_every_wrong_program_is_killed(tmp_path):
+    """All killers pass on a true copy, and each mutant fails its own."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        true = pool.submit(outcome, copy_of_package(tmp_path / "true"), *{m.killer for m in MUTANTS.values()})
+        runs = {
+            name: pool.submit(
+                outcome, copy_of_package(tmp_path / name.replace(" ", "_"), mutant), mutant.killer
+            )
+            for name, mutant in MUTANTS.items()
+        }
+        code, told = true.result()
+        assert code == 0, told
+        survivors = {name: told for name, run in runs.items() if (told := run.result())[0] != 1}
+    assert not survivors, survivors
