@@ -146,6 +146,18 @@ def repair_roles(app, pagename, templatename, context, doctree):
         context["body"] = context.get("body", "").replace(wrong, right)
 
 
+# --- text ---------------------------------------------------------------------------------------
+
+
+def keep_units_with_numbers(app, doctree):
+    """Let no line end between a number and its unit: "4 %" stays together."""
+    code = (nodes.literal, nodes.FixedTextElement, nodes.math, nodes.math_block, nodes.raw)
+    for text in list(doctree.findall(nodes.Text)):
+        if not isinstance(text.parent, code):
+            kept = re.sub(r"(?<=\d) (?=%|million\b|billion\b)", "\u00a0", text.astext())
+            text.parent.replace(text, nodes.Text(kept))
+
+
 # --- chapter numbers ---------------------------------------------------------------------------
 
 
@@ -182,6 +194,7 @@ def setup(app):
     app.connect("config-inited", use_katex)
     app.connect("config-inited", drop_thebe)
     app.connect("builder-inited", drop_icon_script, priority=900)
+    app.connect("doctree-read", keep_units_with_numbers)
     app.connect("html-page-context", repair_roles)
     app.connect("build-finished", drop_icon_file)
     return {"version": "0.1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -206,7 +206,7 @@ class _Stage:
         self.share = np.ones((len(time) - 1, paths)) if bent else None
         self.outside = np.zeros(rows) if bent else self.due[:, None]
         self.unseen = np.zeros(paths)
-        self.floor = np.full(paths, NO_FLOOR)  # a full row is clamped faster than with a single number
+        self.floor, self.roof = np.full(paths, NO_FLOOR), np.full(paths, -NO_FLOOR)
         view = self.view = View()
         view.market, view.time, view.dt, view.paths = market, 0.0, dt, paths
         view.fall = view.value = view.done = np.zeros(paths)
@@ -252,7 +252,8 @@ class _Stage:
             after = pulled if self.share is None else np.where(share > 0, pulled, after)
         if self.bids:
             after = self._answer(k, after, share)
-        np.clip(after, -self.floor, self.floor, out=self.fall[k + 1])
+        # Two comparisons with rows: `np.clip` and scalars cost several times as much.
+        np.maximum(np.minimum(after, self.floor, out=after), self.roof, out=self.fall[k + 1])
         if self.rules:
             self._settle(k)
 

@@ -188,6 +188,19 @@ def test_notebooks_are_committed_without_outputs(path):
 
 
 @over_notebooks
+def test_code_that_is_folded_in_the_book_is_folded_in_jupyterlab(path):
+    for cell in cells(path, "code"):
+        assert bool(tags(cell) & HIDDEN) == cell["metadata"].get("jupyter", {}).get("source_hidden", False)
+
+
+@over_chapters
+def test_quizzes_have_no_dollar_signs(path):
+    # the quiz takes what stands behind one for a formula
+    for cell in cells(path, "code"):
+        assert "display_quiz(" not in cell["source"] or "$" not in cell["source"]
+
+
+@over_notebooks
 def test_citations_are_in_the_bibliography(path):
     keys = set(re.findall(r"@\w+\{([^,\s]+),", (BOOK / "references.bib").read_text(encoding="utf-8")))
     text = "\n".join(c["source"] for c in cells(path, "markdown"))
