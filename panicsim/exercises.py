@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 
-def check(answer: Any, right: Any, wrong: Mapping[Any, str] | None = None, near: float = 1e-3) -> None:
-    """Compare an answer with the right one and print a sentence that says what is wrong, if anything.
+@dataclass(frozen=True)
+class Verdict:
+    """True if the answer is right. A notebook shows nothing of it, for the sentence was printed already."""
+
+    right: bool
+
+    def __bool__(self) -> bool:
+        return self.right
+
+    def _ipython_display_(self) -> None:
+        """Show nothing."""
+
+
+def check(answer: Any, right: Any, wrong: Mapping[Any, str] | None = None, near: float = 1e-3) -> Verdict:
+    """Compare an answer with the right one, print what is wrong, if anything, and return the verdict.
 
     Parameters
     ----------
@@ -24,19 +38,21 @@ def check(answer: Any, right: Any, wrong: Mapping[Any, str] | None = None, near:
     try:
         given = np.asarray(answer, dtype=float)
     except (TypeError, ValueError):
-        print(f"Not yet: a number is asked for, this is {answer!r}.")
-        return
+        return _not_yet(f"a number is asked for, this is {answer!r}")
     expected = np.asarray(right, dtype=float)
     if given.shape != expected.shape:
-        print(f"Not yet: {expected.size} number(s) are asked for, this is of shape {given.shape}.")
-        return
+        return _not_yet(f"{expected.size} number(s) are asked for, this is of shape {given.shape}")
     if np.allclose(given, expected, rtol=near, atol=1e-12):
         print("Right.")
-        return
+        return Verdict(True)
     for number, reason in (wrong or {}).items():
         known = np.asarray(number, dtype=float)
         if known.shape == given.shape and np.allclose(given, known, rtol=near, atol=1e-12):
-            print(f"Not yet: {reason}.")
-            return
-    off = np.ravel(given - expected)[np.argmax(np.abs(np.ravel(given - expected)))]
-    print(f"Not yet: too {'high' if off > 0 else 'low'}.")
+            return _not_yet(reason)
+    off = np.ravel(given - expected)
+    return _not_yet(f"too {'high' if off[np.argmax(np.abs(off))] > 0 else 'low'}")
+
+
+def _not_yet(reason: str) -> Verdict:
+    print(f"Not yet: {reason}.")
+    return Verdict(False)

@@ -26,7 +26,8 @@ class Bet:
 
 
 def key_html(text: str) -> str:
-    """Return a key number as HTML, with its numbers emphasised."""
+    """Return a key number as HTML, with its numbers emphasised and kept on one line with their per cent."""
+    text = text.replace(" %", "\u00a0%")
     parts, end = [], 0
     for match in _NUMBER.finditer(text):
         parts += [escape(text[end : match.start()]), f"<b>{escape(match[0])}</b>"]
