@@ -26,7 +26,7 @@ from panicsim.photograph import Cascade, Gain, cascade, loop_gain, tipping_shock
 from panicsim.rules import Rule
 
 if TYPE_CHECKING:
-    from panicsim.explore import explore
+    from panicsim.explore import explore as explore
 
 __version__ = "0.1.0"
 
@@ -46,7 +46,6 @@ __all__ = [
     "ValueBuyers",
     "View",
     "cascade",
-    "explore",
     "liquidation_price",
     "loop_gain",
     "metrics",
@@ -66,3 +65,8 @@ def __getattr__(name: str) -> Any:
         globals()["explore"] = explore
         return explore
     raise AttributeError(f"module 'panicsim' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Names of the library; `explore` is one of them, though a star import leaves it to those who draw."""
+    return sorted([*__all__, "explore", "__version__"])

@@ -26,7 +26,7 @@ def array(
     except ValueError:
         given = np.asarray(None)
     # Text, None and complex numbers would all turn into floats of some kind.
-    if given.dtype.kind not in "iuf" and given.size:
+    if (given.dtype.kind not in "iuf" and given.size) or isinstance(value, np.ma.MaskedArray):
         raise ValueError(f"{name} ({unit}) must be a number or an array of numbers, got {value!r}")
     numbers = np.asarray(given, dtype=float)
     checks = [
@@ -44,13 +44,14 @@ def array(
 
 def whole(name: str, unit: str, value: Any, at_least: int) -> int:
     """Return `value` as a whole number of at least `at_least`, or raise a ValueError."""
+    refusal = f"{name} ({unit}) must be a whole number of at least {at_least}, got {value!r}"
     try:
-        number = scalar(name, unit, value, at_least=at_least)
-    except ValueError:
-        number = 0.5
-    if number != int(number):
-        raise ValueError(f"{name} ({unit}) must be a whole number of at least {at_least}, got {value!r}")
-    return int(value)
+        number = int(value)
+    except (OverflowError, TypeError, ValueError):
+        raise ValueError(refusal) from None
+    if isinstance(value, (bool, str)) or number != value or number < at_least:
+        raise ValueError(refusal)
+    return number
 
 
 def listed(name: str, unit: str, things: Any, kind: type | tuple[type, ...]) -> list[Any]:
@@ -63,7 +64,7 @@ def listed(name: str, unit: str, things: Any, kind: type | tuple[type, ...]) -> 
         members = [things]
     for member in members:
         if not isinstance(member, kind):
-            raise ValueError(f"{name} ({unit}) must hold {unit}, got {member!r}")
+            raise ValueError(f"{name} ({unit}) must not hold {member!r}")
     return members
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from panicsim._check import scalar
 
 
@@ -40,7 +38,8 @@ class Sale:
     at : float
         Hours after the start.
     over : float
-        Hours it takes, at an even rate; 0 sells everything in one step.
+        Hours it takes, at an even rate; 0 sells everything in one step. What lies beyond the end of a run is
+        not sold in it.
     """
 
     coins: float
@@ -51,9 +50,3 @@ class Sale:
         object.__setattr__(self, "coins", scalar("coins", "coins", self.coins, at_least=0))
         object.__setattr__(self, "at", scalar("at", "hours", self.at, at_least=0))
         object.__setattr__(self, "over", scalar("over", "hours", self.over, at_least=0))
-
-    def sold_until(self, time: np.ndarray) -> np.ndarray:
-        """Coins sold before each time (hours), any shape in, same shape out."""
-        if self.over == 0:
-            return self.coins * (time > self.at)
-        return self.coins * np.clip((time - self.at) / self.over, 0.0, 1.0)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import time as clock
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from panicsim._check import Array, array, listed, scalar, whole
+from panicsim._static import is_static
 from panicsim.events import News, Sale
 from panicsim.market import HOURS_PER_YEAR, NO_FLOOR, Market, View
 from panicsim.participants import Participant, named, slope_signs
@@ -19,8 +19,8 @@ from panicsim.rules import Rule
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# Steps of the root search with which resting bids answer a move: fixed work, so paths never touch.
-NEWTON_STEPS = 4
+# Most steps of the root search with which resting bids answer a move: as many as halving needs.
+SEARCH_STEPS = 60
 
 # A run that will take longer than this many seconds shows a progress bar.
 PATIENCE = 2.0
@@ -49,7 +49,7 @@ class Run:
     bids : frozenset of str
         Names of those whose resting bids answered within the steps.
     share : array (steps, paths) or None
-        Share of depth that was there in each step; None if no rule touched it.
+        Share of depth that was there in each step; None if no rule says anything of it (`Rule.book`).
     """
 
     market: Market
@@ -161,7 +161,7 @@ def simulate(
                 stage.step(k)
     except FloatingPointError as problem:
         raise ValueError(
-            f"crowd, rules (participants) made what is no number at {time[k]:g} hours: {problem}"
+            f"crowd or rules made a number that is none at {time[k]:g} hours: {problem}"
         ) from problem
     if not np.isfinite(stage.fall[-1]).all():
         worst = time[np.argmin(np.isfinite(stage.fall).all(axis=1))]
@@ -200,6 +200,9 @@ class _Stage:
         rows = (len(time), paths)
         dt = float(time[1])
         self.fall, self.value = np.zeros(rows), np.zeros(rows)
+        # What others may look at, but not change.
+        self.seen = self.fall.view()
+        self.seen.flags.writeable = False
         self.sold = {name: np.zeros(rows) for name in people}
         self.stay = float(np.exp(-market.recovery * dt))
         bent = any(type(rule).book is not Rule.book for rule in rules)
@@ -211,13 +214,13 @@ class _Stage:
         view.market, view.time, view.dt, view.paths = market, 0.0, dt, paths
         view.fall = view.value = view.done = np.zeros(paths)
         view.sold = {name: np.zeros(paths) for name in people}
-        view.closed = {name: np.zeros(paths) for name in people}
-        self.closed = {name: np.zeros(rows if rules else (len(time), 1)) for name in people}
         self.state = {name: p.start(view) for name, p in people.items()}
         self.rules = [(rule, rule.start(view)) for rule in rules]
         bids = {n for n, p in people.items() if _rests(p, market)}
         self.bids = {n: p for n, p in people.items() if n in bids}
         self.others = {n: p for n, p in people.items() if n not in bids}
+        view.closed = {name: np.zeros(paths) for name in self.others}
+        self.closed = {name: np.zeros(rows if rules else (len(time), 1)) for name in self.others}
         # The share of the gap between want and fill that an order closes in one step.
         self.pace = {n: -float(np.expm1(-dt / p.lag)) if p.lag else 1.0 for n, p in people.items()}
         self.told = {n for n, p in people.items() if type(p).filled is not Participant.filled}
@@ -259,11 +262,11 @@ class _Stage:
 
     def _orders(self, k: int) -> dict[str, Array]:
         """Signed coins that reach the market in this step, by name of those who send orders."""
-        view, fall = self.view, self.fall[k]
+        view, fall = self.view, self.seen[k]
         view.fall = fall
         seen: dict[str, Array] = {}
         for rule, mine in self.rules:
-            seen.update(rule.see(view, mine))
+            seen.update(_known("see", rule.see(view, mine), self.crowd))
         orders = {}
         for name, member in self.others.items():
             view.fall = seen.get(name, fall)
@@ -276,7 +279,7 @@ class _Stage:
             orders[name] = want * pace if pace < 1.0 else want
         view.fall = fall
         for rule, mine in self.rules:
-            orders = rule.limit(orders, view, mine)
+            orders = _known("limit", rule.limit(orders, view, mine), self.others)
         return orders
 
     def _book(self) -> Array:
@@ -306,31 +309,20 @@ class _Stage:
         return fall + np.where(is_open, unseen, 0.0)
 
     def _answer(self, k: int, fall: Array, share: Any) -> Array:
-        """Let resting bids answer the move, within the step and by fixed work.
+        """Let resting bids answer the move, within the step.
 
-        In u = V(y), the coins absorbed, they buy until u = u0 - (B(y) - B0)/share. The left side minus
-        the right has a slope of at least one, so the root lies within one miss of u0: a step of Newton
-        stays in that bracket, or the bracket is halved.
+        In u = V(y), the coins absorbed, they buy until u = u0 - (B(y) - B0)/share.
         """
         market = self.market
         held = {name: self.sold[name][k] for name in self.bids}
         start = market.absorbed(fall)
         scale = 1.0 if self.share is None else (share > 0) / np.where(share > 0, share, 1.0)
 
-        def bought(y: Array) -> Array:
-            return sum(held[name] - self._bid(name, y) for name in self.bids)
+        def miss(u: Array) -> Array:
+            y = market.fall_at(u)
+            return u - start + sum(held[name] - self._bid(name, y) for name in self.bids) * scale
 
-        def miss_at(u: Array) -> Array:
-            return u - start + bought(market.fall_at(u)) * scale
-
-        u, miss = start, miss_at(start)
-        low, high = u - np.maximum(miss, 0.0), u - np.minimum(miss, 0.0)
-        tick = 1e-7 * float(market.depth_coins())
-        for _ in range(NEWTON_STEPS):
-            newton = u - miss / np.maximum((miss_at(u + tick) - miss) / tick, 1.0)
-            u = np.where((newton >= low) & (newton <= high), newton, (low + high) / 2)
-            miss = miss_at(u)
-            low, high = np.where(miss < 0, u, low), np.where(miss > 0, u, high)
+        u = _root(miss, start, 1e-7 * float(market.depth_coins()))
         y = market.fall_at(u)
         flow: Any = 0.0
         for name, member in self.bids.items():
@@ -363,12 +355,44 @@ class _Stage:
     def _settle(self, k: int) -> None:
         """Let the rules settle, on row k + 1."""
         view = self.view
-        view.time, view.fall, view.value = self.time[k + 1], self.fall[k + 1], self.value[k + 1]
+        view.time, view.fall, view.value = self.time[k + 1], self.seen[k + 1], self.value[k + 1]
         view.sold = {name: self.sold[name][k + 1] for name in self.crowd}
         for rule, mine in self.rules:
             rule.settle(view, mine)
         for name, closed in self.closed.items():
             closed[k + 1] = view.closed[name]
+
+
+def _root(miss: Callable[[Array], Array], start: Array, tick: float) -> Array:
+    """Return where `miss`, which rises with a slope of at least one, is zero: (paths,) in, (paths,) out.
+
+    The root lies within one miss of the start. A step of Newton stays inside that bracket, or its chord or
+    its middle is taken. A path that is there stands still while others go on, so paths never touch.
+    """
+    u, off = start, miss(start)
+    low, high = u - np.maximum(off, 0.0), u - np.minimum(off, 0.0)
+    at_low, at_high = miss(low), miss(high)
+    for turn in range(SEARCH_STEPS):
+        away = np.abs(off) > 1e-5 * tick
+        if not away.any():
+            break
+        newton = u - off / np.maximum((miss(u + tick) - off) / tick, 1.0)
+        # The ends have been tried: past a corner of the curve, Newton would run from one to the other.
+        inside = (newton > low) & (newton < high)
+        chord = low - at_low * (high - low) / np.maximum(at_high - at_low, tick)
+        other = (low + high) / 2 if turn % 2 else chord
+        u = np.where(away, np.where(inside, newton, other), u)
+        off = miss(u)
+        low, at_low = np.where(off < 0, (u, off), (low, at_low))
+        high, at_high = np.where(off > 0, (u, off), (high, at_high))
+    return u
+
+
+def _known(hook: str, result: Any, names: Mapping[str, Any]) -> dict[str, Array]:
+    """Refuse what a rule says about somebody who is not there: a typing error would do nothing, silently."""
+    if not isinstance(result, dict) or not result.keys() <= names.keys():
+        raise ValueError(f"{hook} (rule) must return a dict with names of {sorted(names)}, got {result!r}")
+    return result
 
 
 def average_fill(market: Market, before: Array, after: Array, coins: Any, share: Any) -> Array:
@@ -402,7 +426,7 @@ def _outside(
         elif event.over < dt:
             coins[k] += event.coins
         else:
-            coins += np.diff(event.sold_until(time))
+            coins += np.diff(event.coins * np.clip((time - event.at) / event.over, 0.0, 1.0))
     return moves, coins
 
 
@@ -448,7 +472,7 @@ def _watched(steps: int) -> Iterator[int]:
 
 def _bar(steps: int, done: int) -> Any:
     """Return a progress bar, or None where tqdm is missing or a static page is being built."""
-    if os.environ.get("PANICSIM_STATIC", "") not in ("", "0"):
+    if is_static():
         return None
     try:
         from tqdm.auto import tqdm

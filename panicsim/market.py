@@ -16,7 +16,9 @@ HOURS_PER_YEAR = 8760.0
 NO_FLOOR = 700.0
 
 # Falls at which a depth that varies with the fall is sampled; outside, the end values continue.
-_FALLS = np.linspace(-2.0, 6.0, 80_001)
+_FALLS = np.arange(-20_000, 60_001) / 1e4
+_FALLS.flags.writeable = False  # every market shares it, and a reader's depth(fall) is given it
+_START = 20_000  # the row of a fall of 0
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ class Market:
             return
         try:
             sampled = self.depth(_FALLS)
-        except (TypeError, ValueError) as problem:
+        except (ArithmeticError, LookupError, TypeError, ValueError) as problem:
             raise ValueError(f"depth(fall) (USD per 1 %) must take an array of falls: {problem}") from problem
         depth = array("depth(fall)", "USD per 1 %", sampled, above=0)
         if depth.ndim and depth.shape != _FALLS.shape:
@@ -79,32 +81,34 @@ class Market:
             )
         coins = np.broadcast_to(depth, _FALLS.shape) / (0.01 * self.price)
         # A book that is as good as empty still has a slope, so that it can be inverted.
-        coins = np.maximum(coins, 1e-9 * coins.max())
+        coins = np.maximum(coins, 1e-9 * coins[_START])
         absorbed = (coins[1:] + coins[:-1]) / 2 * np.diff(_FALLS)
         # Within a piece of the table the log price is linear in coins, so its average price is exact.
         prices = self.price * np.exp(-_FALLS)
         paid = absorbed * -np.diff(prices) / np.diff(_FALLS)
         for name, pieces in (("_absorbed", absorbed), ("_paid", paid)):
-            sums = np.concatenate([[0.0], np.cumsum(pieces)])
-            put(self, name, sums - np.interp(0.0, _FALLS, sums))
+            # Summed outwards from P0: a book that is very deep above it must not drown what lies below.
+            above, below = -np.cumsum(pieces[:_START][::-1])[::-1], np.cumsum(pieces[_START:])
+            put(self, name, np.concatenate([above, [0.0], below]))
 
     def depth_coins(self, fall: Any = 0.0) -> Any:
         """Lambda at a log fall: coins of selling per unit of log price (any shape in, same shape out)."""
         if self._absorbed is None:
             return self.depth / (0.01 * self.price) + 0.0 * np.asarray(fall)  # type: ignore[operator]
         step = 1e-4
+        fall = np.asarray(fall)
         return (self.absorbed(fall + step / 2) - self.absorbed(fall - step / 2)) / step
 
     def absorbed(self, fall: Any) -> Any:
         """V(x): coins that the book takes between P0 and a log fall of x (any shape in, same shape out)."""
         if self._absorbed is None:
-            return fall * (self.depth / (0.01 * self.price))  # type: ignore[operator]
+            return np.multiply(fall, self.depth / (0.01 * self.price))  # type: ignore[operator]
         return _interp(fall, _FALLS, self._absorbed)
 
     def fall_at(self, absorbed: Any) -> Any:
         """Inverse of `absorbed`: the log fall at which the book has taken this many coins."""
         if self._absorbed is None:
-            return absorbed * (0.01 * self.price / self.depth)  # type: ignore[operator]
+            return np.multiply(absorbed, 0.01 * self.price / self.depth)  # type: ignore[operator]
         return _interp(absorbed, self._absorbed, _FALLS)
 
     def proceeds(self, before: Any, after: Any) -> Any:
@@ -166,6 +170,8 @@ class View:
 
     def close(self, name: str, coins: Any) -> None:
         """Close coins of a participant without a market sale: what it wants to sell falls by as much."""
-        if name not in self.sold:
-            raise ValueError(f"name (participant) must be one of {sorted(self.sold)}, got {name!r}")
+        if name not in self.closed:
+            raise ValueError(
+                f"name (participant) must be one who sends orders, {sorted(self.closed)}, got {name!r}"
+            )
         self.closed[name] = self.closed[name] + array("coins", "coins", coins, at_least=0)

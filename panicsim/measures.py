@@ -10,6 +10,7 @@ import numpy as np
 
 from panicsim._check import Array
 from panicsim.film import Run, average_fill
+from panicsim.market import NO_FLOOR
 from panicsim.participants import Longs
 
 
@@ -22,7 +23,8 @@ class Metrics:
     fall : array (paths,)
         Deepest log fall of the price.
     shock : array (paths,)
-        Deepest log fall from outside: news, noise and sales that were not a reaction.
+        Deepest log fall from outside: news, noise and sales that were not a reaction. NaN on a path that
+        found no floor; its ledger does not close either.
     amplification : array (paths,)
         fall / shock; NaN without a shock.
     overreaction : array (paths,)
@@ -63,8 +65,11 @@ def metrics(run: Run) -> Metrics:
     Chapter 3 derives them: with gain g and permanent share phi, overreaction / fall = (1 - phi) g if
     nothing recovers on the way down.
     """
+    if not isinstance(run, Run):
+        raise ValueError(f"run must be a Run, got {run!r}")
     fall = run.fall.max(axis=0)
-    shock = _outside_fall(run).max(axis=0)
+    # On a path that found no floor the record is cut, and what came from outside can't be told.
+    shock = np.where(fall < NO_FLOOR, _outside_fall(run).max(axis=0), np.nan)
     dislocation = run.fall - run.value_fall
     ledger = _ledger(run)
     bad_debt = sum((row["bad_debt"] for row in ledger.values() if "bad_debt" in row), np.zeros(fall.shape))

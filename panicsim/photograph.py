@@ -177,6 +177,8 @@ def loop_gain(market: Market, crowd: Iterable[Participant], fall: Any = 0.0, ste
     fall = array("fall", "log fall", fall)
     step = scalar("step", "log fall", step, above=0)
     taken = market.absorbed(fall + step) - market.absorbed(fall)
+    if not np.all(taken > 0):
+        raise ValueError(f"step (log fall) must be wide enough to be told from {fall!r}, got {step!r}")
     parts = {}
     for name, member in named(crowd, market).items():
         gain = (member.sold_by(fall + step, market) - member.sold_by(fall, market)) / taken
@@ -236,7 +238,8 @@ def _top_near(market: Market, height: Callable[[Array], Array], falls: Array, i:
         k = int(np.argmax(h))
         best = max(best, float(h[k]))
         low, high = x[max(k - 1, 0)], x[min(k + 1, len(x) - 1)]
-    return float(max(market.fall_at(best), 0.0))
+    shock = float(max(market.fall_at(best), 0.0))
+    return shock if shock < NO_FLOOR else float("inf")
 
 
 def round_map(photo: Cascade, fall: Any) -> Array:

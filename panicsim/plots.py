@@ -111,7 +111,8 @@ def _profile(gain: Gain) -> Figure:
         ylim=(min(0.0, float(np.min(gain.total))), None),
         xlabel="fall so far",
     )
-    ax.set_title("Loop gain. Above 1 (dashed) selling outruns the book")
+    ax.locator_params(axis="y", nbins=5)
+    ax.set_title("Loop gain. From 1 (dashed) on it tips")
     percent(ax.xaxis)
     return made
 

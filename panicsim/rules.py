@@ -12,7 +12,8 @@ class Rule:
     """A rule of the venue. A subclass implements only the hooks that it needs.
 
     Rules act in the order of the list within each hook. A want that was lowered comes back in the next
-    step, because wants are stocks; only `view.close` makes it disappear.
+    step, because wants are stocks; only `view.close` makes it disappear. Resting bids send no orders: of the
+    rules they feel `book` alone.
     """
 
     def start(self, view: View) -> Any:

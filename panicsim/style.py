@@ -18,8 +18,9 @@ from matplotlib.lines import Line2D
 from matplotlib.text import Annotation
 from matplotlib.ticker import FuncFormatter
 
+from panicsim._static import is_static
 from panicsim.palette import BLUE, CIVIDIS, GREEN, GREY, GROUND, INK, ORANGE, PURPLE, house, hue_of
-from panicsim.svg import bundle, is_static, picture_page, png, svg
+from panicsim.svg import bundle, picture_page, png, svg
 
 __all__ = [
     "BLUE",

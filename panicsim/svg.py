@@ -11,7 +11,6 @@ import hashlib
 import html
 import io
 import math
-import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -26,11 +25,12 @@ from matplotlib.text import Text
 from matplotlib.transforms import Affine2D, Bbox, Transform
 from PIL import Image
 
+from panicsim._static import is_static
 from panicsim.palette import BY_COLOUR, GROUND, HUES, INK, house
 
 _LETTER = {int(Path.MOVETO): "m", int(Path.LINETO): "l", int(Path.CURVE3): "q", int(Path.CURVE4): "c"}
 _ANCHOR = {"left": "", "center": ' text-anchor="middle"', "right": ' text-anchor="end"'}
-_PHONE = 1.25  # a narrow page enlarges text by this factor
+_PHONE = 1.4  # a narrow page enlarges text by this factor
 
 
 def _paint(rgba: Any, word: bool = False) -> str:
@@ -289,10 +289,10 @@ class _Renderer(RendererBase):
         return True
 
     def _fits(self, s: str, prop: Any, x: float, anchor: str) -> bool:
-        """Tell whether a text stays in the picture when a phone enlarges it."""
+        """Tell whether a text stays on the page, whose margin is 16 pixels, when a phone enlarges it."""
         wide = _PHONE * self.get_text_width_height_descent(s, prop, False)[0]
         left = x - wide * {"left": 0, "center": 0.5, "right": 1}[anchor]
-        return left >= 0 and left + wide <= self.width
+        return left >= -8 and left + wide <= self.width + 8
 
 
 class _Ghost(_Renderer):
@@ -424,7 +424,9 @@ figure.panicsim {{
   container-type:inline-size; box-sizing:border-box; width:100%; max-width:640px; margin:1rem auto; padding:0;
   border:0; text-align:start; line-height:1.45
 }}
-.panicsim .ps-picture>svg {{ display:block; width:100%; height:auto; font-size:120px; font-family:inherit }}
+.panicsim .ps-picture>svg {{
+  display:block; overflow:visible; width:100%; height:auto; font-size:120px; font-family:inherit
+}}
 @container (max-width:430px) {{ .panicsim .ps-picture>svg {{ font-size:{120 * _PHONE:g}px }} }}
 html[data-theme=dark] .bd-content div.cell_output .text_html:has(>.panicsim):not(:has(table.dataframe)) {{
   background:none; color:inherit; padding:0
@@ -443,11 +445,6 @@ def picture_page(element: str) -> str:
     """Return a drawn SVG as a self-contained piece of page."""
     style = f"<style>{squeeze(PICTURE_CSS)}</style>"
     return f'<figure class="panicsim">{style}<div class="ps-picture">{element}</div></figure>'
-
-
-def is_static() -> bool:
-    """Tell whether pages are being built (``PANICSIM_STATIC=1``), whose figures must live without Python."""
-    return os.environ.get("PANICSIM_STATIC", "") not in ("", "0")
 
 
 def bundle(page: str, alt: str, figure: Figure, note: str = "") -> dict[str, str]:

@@ -89,8 +89,8 @@ MUTANTS = {
     ),
     "buyers answer explicitly": Mutant(
         "film.py",
-        "for _ in range(NEWTON_STEPS):",
-        "for _ in range(0):",
+        "for turn in range(SEARCH_STEPS):",
+        "for turn in range(0):",
         "test_film.py::test_buyers_answer_within_the_step",
     ),
     "a year of 8766 hours": Mutant(

@@ -16,10 +16,11 @@ from html import escape
 from importlib.util import find_spec
 from typing import Any
 
+from panicsim._static import is_static
 from panicsim.explore.frames import Frame, Stage
 from panicsim.explore.knobs import Format, Knob, Place, places, read_knobs
 from panicsim.explore.page import Bet, page, picture, table
-from panicsim.svg import bundle, is_static, picture_page, svg_element
+from panicsim.svg import bundle, picture_page, svg_element
 
 __all__ = ["MAX_BYTES", "MAX_FRAMES", "Exploration", "explore"]
 
@@ -116,6 +117,10 @@ class Exploration:
         self.knobs = read_knobs(function, knobs, units, labels, formats)
         _at_most_frames(self.knobs)
         self.alt = alt.strip()
+        if taken := {"Reset", "Step", "Play"} & set(presets):
+            raise ValueError(
+                f"presets has {taken.pop()!r}, which is the name of a button that is there already"
+            )
         self.presets = {name: self._place(f"presets[{name!r}]", values) for name, values in presets.items()}
         self._play = self._number("play", play) if play is not None else None
         self._bet = _bet(predict) if predict is not None else None
@@ -174,7 +179,7 @@ class Exploration:
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
         if self._is_live() and self.knobs:
             return self.live.box._repr_mimebundle_()  # the view alone: a saved notebook stays small
-        return bundle(self._page, self.alt, self.stage.default, self.frame().text)
+        return bundle(self._page or self.html(), self.alt, self.stage.default, self.frame().text)
 
     def _is_live(self) -> bool:
         """Tell whether widgets move the figure; where they are not installed, a page does."""

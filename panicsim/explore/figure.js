@@ -35,13 +35,13 @@
       const slider = sliders[one(".ps-step").dataset.step];
       const more = +slider.value < +slider.max;
       if (more) slider.value++;
+      else if (!timer) slider.value = 0;
       show();
       if (+slider.value >= +slider.max) stop();
-      return more;
     };
     const play = () => {
       if (timer) return stop();
-      if (!step()) (sliders[one(".ps-step").dataset.step].value = 0), show();
+      step();
       one(".ps-play").textContent = "❚❚ Pause";
       timer = setInterval(step, 700);
     };

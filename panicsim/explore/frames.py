@@ -32,10 +32,7 @@ class Frame:
 
 @dataclass
 class Stage:
-    """Draws a function's frames in the axes boxes and with the limits of the default frame.
-
-    The first call must ask for the default frame.
-    """
+    """Draws a function's frames in the axes boxes and with the limits of the default frame."""
 
     function: Callable[..., Any]
     knobs: Sequence[Knob]

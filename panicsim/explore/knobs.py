@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
@@ -44,9 +44,11 @@ class Knob:
 
     def index(self, value: Any, where: str) -> int:
         """Return the index of a value, or say which values there are."""
+        # Of a grid like np.arange(-0.3, 0.4, 0.1) the middle is 5.6e-17.
+        size = max((abs(own) for own in self.values if _is_number(own)), default=0)
         for i, own in enumerate(self.values):
             numbers = _is_number(own) and _is_number(value)
-            if own == value or (numbers and math.isclose(own, value, rel_tol=1e-9)):
+            if own == value or (numbers and math.isclose(own, value, rel_tol=1e-9, abs_tol=1e-12 * size)):
                 return i
         choice = ", ".join(map(_plain, self.values))
         raise ValueError(f"{where}: {self.name}={_plain(value)} is not on its grid ({choice})")
@@ -97,7 +99,7 @@ def _knob(
         raise ValueError(f"parameter {name!r} needs a default: it is the frame that the reader sees first")
     texts = tuple(_text(name, value, unit, form) for value in values)
     knob = Knob(name, values, texts, label or name.replace("_", " ").capitalize(), 0)
-    return Knob(name, values, texts, knob.label, knob.index(parameter.default, "default"))
+    return replace(knob, default=knob.index(parameter.default, "default"))
 
 
 def _values(name: str, grid: Iterable[Any]) -> tuple[Any, ...]:

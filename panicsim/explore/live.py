@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from html import escape
 from typing import Any
 
 import ipywidgets as widgets
@@ -82,8 +83,7 @@ class LiveView:
         go = widgets.Button(description="Place your bet", button_style="primary")
         skip = widgets.Button(description="Just show me")
         unit = widgets.Label(bet.unit)
-        question = widgets.HTML("<b></b>")
-        question.value = f"<b>{_escaped(bet.question)}</b>"
+        question = widgets.HTML(f"<b>{escape(bet.question)}</b>")
 
         def place_bet(_: Any) -> None:
             if said := str(answer.value or "").strip():
@@ -124,7 +124,3 @@ def _numbers(table: Callable[[], str]) -> Any:
 
     button.on_click(compute)
     return widgets.VBox([button, shown])
-
-
-def _escaped(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;")

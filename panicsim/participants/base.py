@@ -66,6 +66,7 @@ def named(crowd: Iterable[Participant], market: Market) -> dict[str, Participant
     result: dict[str, Participant] = {}
     for member in listed("crowd", "participants", crowd, Participant):
         member.meets(market)
+        _check_own(member, market)
         base = member.name or type(member).__name__
         name, count = base, 1
         while name in result or name == "Sale":  # the ledger keeps that name for sales from outside
@@ -75,8 +76,20 @@ def named(crowd: Iterable[Participant], market: Market) -> dict[str, Participant
     return result
 
 
+def _check_own(member: Participant, market: Market) -> None:
+    """Refuse a reader's participant that would make a run wrong without a word."""
+    kind = type(member).__name__
+    scalar(f"lag of {kind}", "hours", member.lag, at_least=0)
+    start = np.asarray(member.sold_by(np.zeros(2), market))
+    if start.shape != (2,) or start.any():
+        raise ValueError(
+            f"sold_by (coins) of {kind} must return one number for each fall, 0 at a fall of 0, got {start!r}"
+        )
+
+
 # Falls on which a curve's slope is told: fine where thresholds live, then on to a market without a floor.
 SCAN = np.concatenate([np.linspace(0.0, 3.0, 30_001), np.geomspace(3.0, NO_FLOOR, 2_000)[1:]])
+SCAN.flags.writeable = False  # every curve is asked on it, a reader's own among them
 
 
 def slope_signs(member: Participant, market: Market) -> set[int]:

@@ -33,7 +33,8 @@ class ValueBuyers(Participant):
     Notes
     -----
     F(x) = -S min(x, x_end) with S = per_percent / (0.01 P0). Spending until a fall of x costs
-    S P0 (1 - exp(-x)), so the capital K ends at x_end = -ln(1 - K / (S P0)), or never if K >= S P0.
+    S P0 (1 - exp(-x)), so the capital K ends at x_end = -ln(1 - K / (S P0)), or never if K >= S P0. It is
+    counted along the curve, at the prices of the bids; late buyers (lag > 0) pay the price they get.
     Above P0 they do nothing. Do not use them together with the market's `recovery` for the same money:
     that would count it twice.
     """

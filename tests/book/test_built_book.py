@@ -135,12 +135,20 @@ def test_a_chapter_has_its_figures(name, visit):
     ]
 
 
+# Words of figures that stand beyond the screen.
+CUT_TEXT = """[...document.querySelectorAll(".ps-picture text")].filter(text => {
+    const box = text.getBoundingClientRect();
+    return box.width && (box.left < 0 || box.right > innerWidth);
+}).map(text => text.textContent)"""
+
+
 @pytest.mark.parametrize(("scheme", "width"), SETTINGS)
 @pytest.mark.parametrize("name", PAGES)
 def test_everybody_can_read_a_page(name, scheme, width, visit):
     tab = visit(name, scheme, width)
     assert tab.locator("html").get_attribute("data-theme") == scheme
     assert tab.evaluate("document.documentElement.scrollWidth") <= width
+    assert tab.evaluate(CUT_TEXT) == []
     # axe would read the style sheets once more, which a page opened from the disk may not
     findings = (
         Axe().run(tab, options={"resultTypes": ["violations"], "preload": False}).response["violations"]
