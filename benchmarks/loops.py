@@ -34,7 +34,7 @@ def drawn(seed, steps, paths, block, *terms):
     step after step, which is quicker and does not promise that.
     """
     film = records(steps, paths)
-    draws = np.random.default_rng(seed)
+    draws = np.random.Generator(np.random.SFC64(seed))
     if block:
         _drawn_by_path(draws, block, *film, *terms)
     else:

@@ -40,7 +40,7 @@ def simulate(crowd, paths, noise=None):
 
 def path_major(paths):
     """Return the draws of seed 0 as `simulate` orders them, (steps, paths)."""
-    return np.ascontiguousarray(np.random.default_rng(0).standard_normal((paths, STEPS)).T)
+    return np.ascontiguousarray(np.random.Generator(np.random.SFC64(0)).standard_normal((paths, STEPS)).T)
 
 
 def check(film, arrays):
@@ -93,7 +93,10 @@ def test_against_numba(benchmark, report, positions, paths, noise):
 def test_against_numba_with_draws_in_any_order(benchmark, report, paths):
     crowd = longs(10**4)
     peer = partial(loops.drawn, 0, STEPS, paths, 0, *terms(crowd))
-    check(simulate(crowd, paths, np.random.default_rng(0).standard_normal((STEPS, paths))), peer())
+    check(
+        simulate(crowd, paths, np.random.Generator(np.random.SFC64(0)).standard_normal((STEPS, paths))),
+        peer(),
+    )
     ours = partial(simulate, crowd, paths)
     compare(benchmark, report, (10**4, paths, "included", "numba, draws step by step"), ours, peer)
 

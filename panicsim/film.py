@@ -190,16 +190,17 @@ class _Stage:
         rules: list[Rule],
         time: Array,
         paths: int,
-        moves: Array,
+        value: Array,
         sales: Array,
     ) -> None:
         self.market, self.crowd = market, people
-        self.time, self.moves = time, moves
+        # Row k + 1 of the value holds the outside move of step k until that step is taken.
+        self.time, self.value = time, value
         # Coins that sales from outside have asked for so far; a closed market lets them wait.
         self.due = np.concatenate([[0.0], np.cumsum(sales)])
         rows = (len(time), paths)
         dt = float(time[1])
-        self.fall, self.value = np.zeros(rows), np.zeros(rows)
+        self.fall = np.zeros(rows)
         # What others may look at, but not change.
         self.seen = self.fall.view()
         self.seen.flags.writeable = False
@@ -213,7 +214,7 @@ class _Stage:
         view = self.view = View()
         view.market, view.time, view.dt, view.paths = market, 0.0, dt, paths
         view.fall = view.value = view.done = np.zeros(paths)
-        view.sold = {name: np.zeros(paths) for name in people}
+        view._records, view._row = self.sold, 0
         self.state = {name: p.start(view) for name, p in people.items()}
         self.rules = [(rule, rule.start(view)) for rule in rules]
         bids = {n for n, p in people.items() if _rests(p, market)}
@@ -229,8 +230,7 @@ class _Stage:
         """Go from row k to row k + 1."""
         market, view = self.market, self.view
         fall, value = self.fall[k], self.value[k]
-        view.time, view.value = self.time[k], value
-        view.sold = {name: sold[k] for name, sold in self.sold.items()}
+        view.time, view.value, view._row = self.time[k], value, k
         orders = self._orders(k)
         sold: Any = self.due[k + 1] - self.due[k]
         share: Any = 1.0
@@ -248,8 +248,9 @@ class _Stage:
         if told := [name for name in self.told if name in orders]:
             self._tell({name: orders[name] for name in told}, fall, after, sold, share)
         value = value + (after - fall) * market.permanent if market.permanent else value
-        value = np.add(value, self.moves[k], out=self.value[k + 1])
-        after = self._outside_moves(k, after, share)
+        moves = self.value[k + 1]
+        after = self._outside_moves(moves, after, share)
+        value = np.add(value, moves, out=moves)
         if self.stay < 1.0:
             pulled = value + (after - value) * self.stay
             after = pulled if self.share is None else np.where(share > 0, pulled, after)
@@ -298,9 +299,8 @@ class _Stage:
             return market.fall_at(market.absorbed(fall) + sold)
         return fall + market.fall_at(sold)
 
-    def _outside_moves(self, k: int, fall: Array, share: Any) -> Array:
+    def _outside_moves(self, moves: Array, fall: Array, share: Any) -> Array:
         """Log fall after news and noise; in a closed market the price waits."""
-        moves = self.moves[k]
         if self.share is None:
             return fall + moves
         unseen = self.unseen + moves
@@ -356,7 +356,7 @@ class _Stage:
         """Let the rules settle, on row k + 1."""
         view = self.view
         view.time, view.fall, view.value = self.time[k + 1], self.seen[k + 1], self.value[k + 1]
-        view.sold = {name: self.sold[name][k + 1] for name in self.crowd}
+        view._row = k + 1
         for rule, mine in self.rules:
             rule.settle(view, mine)
         for name, closed in self.closed.items():
@@ -412,10 +412,14 @@ def _rests(member: Participant, market: Market) -> bool:
 def _outside(
     market: Market, events: list[News | Sale], time: Array, paths: int, seed: int, noise: Any
 ) -> tuple[Array, Array]:
-    """Return what comes from outside in each step: log falls of value (steps, paths or 1), coins (steps,)."""
+    """Return what comes from outside: a record of the value with the move of step k in row k + 1, and coins.
+
+    The first is (steps + 1, paths), in log falls; the second (steps,).
+    """
     steps, dt = len(time) - 1, float(time[1])
-    moves = _noise(market, steps, dt, paths, seed, noise)
-    coins = np.zeros(steps)
+    value, coins = np.zeros((steps + 1, paths)), np.zeros(steps)
+    moves = value[1:]
+    _make_noise(moves, market, dt, seed, noise)
     for event in events:
         # Rounding of k dt must not push an event into the step before or after.
         k = int(event.at / dt + 1e-9)
@@ -427,29 +431,29 @@ def _outside(
             coins[k] += event.coins
         else:
             coins += np.diff(event.coins * np.clip((time - event.at) / event.over, 0.0, 1.0))
-    return moves, coins
+    return value, coins
 
 
-def _noise(market: Market, steps: int, dt: float, paths: int, seed: int, noise: Any) -> Array:
-    """Return the noise of each step as log falls of value: (steps, paths), or (steps, 1) without any."""
+def _make_noise(moves: Array, market: Market, dt: float, seed: int, noise: Any) -> None:
+    """Fill the moves (steps, paths) with the noise of each step, as log falls of value."""
+    steps, paths = moves.shape
     scale = -market.volatility * np.sqrt(dt / HOURS_PER_YEAR)
     if noise is not None:
         noise = array("noise", "standard normal draws", noise)
-        if noise.shape != (steps, paths):
-            raise ValueError(f"noise (draws) must have shape {(steps, paths)}, got {noise.shape}")
+        if noise.shape != moves.shape:
+            raise ValueError(f"noise (draws) must have shape {moves.shape}, got {noise.shape}")
         if not scale:
             raise ValueError("noise (draws) has no effect in a market whose volatility is 0.0 per year")
-        return noise * scale
-    if not scale:
-        return np.zeros((steps, 1))
-    # Drawn path after path, so that path j does not depend on how many there are; in blocks, so that
-    # turning them into rows stays within the cache.
-    draws = np.random.default_rng(seed)
-    moves = np.empty((steps, paths))
-    for j in range(0, paths, 64):
-        block = draws.standard_normal((min(64, paths - j), steps))
-        np.multiply(block.T, scale, out=moves[:, j : j + 64])
-    return moves
+        np.multiply(noise, scale, out=moves)
+    elif scale:
+        # Drawn path after path, so that path j does not depend on how many there are; in blocks, so that
+        # turning them into rows stays within the cache. SFC64 is numpy's fastest source of normal draws.
+        draws = np.random.Generator(np.random.SFC64(seed))
+        buffer = np.empty((64, steps))
+        for j in range(0, paths, 64):
+            block = buffer[: min(64, paths - j)]
+            draws.standard_normal(out=block)
+            np.multiply(block.T, scale, out=moves[:, j : j + 64])
 
 
 def _watched(steps: int) -> Iterator[int]:

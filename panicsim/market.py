@@ -151,12 +151,12 @@ class View:
     done : array (paths,)
         Coins that the one who looks has sold so far, with those closed without a market sale.
     sold : dict of arrays (paths,)
-        Coins sold on the market so far, by name of participant.
+        Coins sold on the market so far, by name of participant (a new dict each time).
     closed : dict of arrays (paths,)
         Coins closed without a market sale so far, by name of participant.
     """
 
-    __slots__ = ("closed", "done", "dt", "fall", "market", "paths", "sold", "time", "value")
+    __slots__ = ("_records", "_row", "closed", "done", "dt", "fall", "market", "paths", "time", "value")
 
     market: Market
     time: float
@@ -165,8 +165,14 @@ class View:
     fall: Array
     value: Array
     done: Array
-    sold: dict[str, Array]
     closed: dict[str, Array]
+    _records: dict[str, Array]
+    _row: int
+
+    @property
+    def sold(self) -> dict[str, Array]:
+        """Coins sold on the market so far; put together when asked for, because few ask."""
+        return {name: rows[self._row] for name, rows in self._records.items()}
 
     def close(self, name: str, coins: Any) -> None:
         """Close coins of a participant without a market sale: what it wants to sell falls by as much."""

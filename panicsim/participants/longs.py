@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from panicsim._check import Array, array, scalar, whole
-from panicsim.market import Market
+from panicsim.market import Market, View
 from panicsim.participants.base import Participant
 
 # The liquidation map has a row for every 0.1 basis point of log price.
@@ -170,14 +170,22 @@ class Longs(Participant):
 
     def sold_by(self, fall: Any, market: Market) -> Any:
         """Coins liquidated once the log fall has been `fall` (any shape in, same shape out)."""
-        # Adding a half and cutting the decimals rounds to nearest; falls short of the map clip to row 0.
-        row = np.asarray(fall) * ROWS_PER_UNIT + (0.5 - (math.log(market.price) + self._top) * ROWS_PER_UNIT)
         try:
             # Clipping would hide a fall that is no number; the conversion to whole rows does not.
             with np.errstate(invalid="raise"):
-                return self._map.take(row.astype(np.intp), mode="clip")
+                return self._look_up(np.asarray(fall), market)
         except FloatingPointError:
             raise ValueError("fall (log) must be finite, got NaN or an infinity") from None
+
+    def react(self, view: View, mine: Any) -> Array:
+        """Return the wanted flow in coins; a run checks its numbers itself, so the map is asked directly."""
+        worst = np.maximum(mine["worst"], view.fall, out=mine["worst"])
+        return view.done - self._look_up(worst, view.market)
+
+    def _look_up(self, fall: Array, market: Market) -> Any:
+        """Read the map: adding a half and cutting the decimals rounds to the nearest row."""
+        row = fall * ROWS_PER_UNIT + (0.5 - (math.log(market.price) + self._top) * ROWS_PER_UNIT)
+        return self._map.take(row.astype(np.intp), mode="clip")
 
     def debt_of(self, coins: Any) -> Any:
         """USD borrowed against the first `coins` coins to be liquidated, in their order (any shape)."""
