@@ -135,6 +135,13 @@ def test_a_chapter_has_its_figures(name, visit):
     ]
 
 
+def test_landing_page_shows_its_figure_and_knob_at_once(visit):
+    tab = visit(TOC["root"])
+    tab.set_viewport_size({"width": 1366, "height": 768})
+    knob = tab.locator("figure.panicsim input[type=range]").first.bounding_box()
+    assert knob["y"] + knob["height"] < 768
+
+
 # Words of figures that stand beyond the screen.
 CUT_TEXT = """[...document.querySelectorAll(".ps-picture text")].filter(text => {
     const box = text.getBoundingClientRect();
