@@ -215,12 +215,12 @@ class _Stage:
         view.market, view.time, view.dt, view.paths = market, 0.0, dt, paths
         view.fall = view.value = view.done = np.zeros(paths)
         view._records, view._row = self.sold, 0
-        self.state = {name: p.start(view) for name, p in people.items()}
-        self.rules = [(rule, rule.start(view)) for rule in rules]
         bids = {n for n, p in people.items() if _rests(p, market)}
         self.bids = {n: p for n, p in people.items() if n in bids}
         self.others = {n: p for n, p in people.items() if n not in bids}
         view.closed = {name: np.zeros(paths) for name in self.others}
+        self.state = {name: p.start(view) for name, p in people.items()}
+        self.rules = [(rule, rule.start(view)) for rule in rules]
         self.closed = {name: np.zeros(rows if rules else (len(time), 1)) for name in self.others}
         # The share of the gap between want and fill that an order closes in one step.
         self.pace = {n: -float(np.expm1(-dt / p.lag)) if p.lag else 1.0 for n, p in people.items()}

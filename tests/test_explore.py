@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import subprocess
@@ -10,10 +11,6 @@ import textwrap
 
 import numpy as np
 import pytest
-
-pytest.importorskip("matplotlib")
-
-import itertools
 
 import panicsim as ps
 from panicsim import style, svg
@@ -114,7 +111,6 @@ def bare(text):
 
 @pytest.mark.parametrize("function", KINDS, ids=lambda f: f.__name__)
 def test_page_and_live_view_show_the_same_at_every_point(function):
-    pytest.importorskip("ipywidgets")
     figure = explored(function, ghost=True)
     frames = page_frames(figure.html())
     fresh = explored(function, ghost=True)  # its live view draws in another order
@@ -138,7 +134,6 @@ def test_frame_is_the_figure_that_the_function_returns():
 
 
 def test_moving_a_live_slider_changes_picture_and_key():
-    pytest.importorskip("ipywidgets")
     live = tiny(presets={"low": {"level": 1}}, play="level").live
     before = live.picture.value
     live.sliders[0].index = 2
@@ -150,7 +145,6 @@ def test_moving_a_live_slider_changes_picture_and_key():
 
 
 def test_live_bet_locks_the_knobs_until_it_is_placed():
-    pytest.importorskip("ipywidgets")
     live = tiny(predict=("How high?", "m")).live
     assert live.sliders[0].disabled and "ps-locked" in live.picture.value
     live.place_bet.click()  # nothing guessed yet
@@ -164,7 +158,6 @@ def test_live_bet_locks_the_knobs_until_it_is_placed():
 
 
 def test_live_draws_only_the_default_frame_at_first():
-    pytest.importorskip("ipywidgets")
     calls = []
 
     def draw(level=2):
@@ -181,7 +174,6 @@ def test_live_draws_only_the_default_frame_at_first():
 
 
 def test_live_bundle_is_the_widget_view_alone():
-    pytest.importorskip("ipywidgets")
     shown = tiny()._repr_mimebundle_()
     shown = shown[0] if isinstance(shown, tuple) else shown
     assert "application/vnd.jupyter.widget-view+json" in shown and "text/html" not in shown
@@ -284,7 +276,7 @@ def test_house_figure_shows_itself_with_its_title_as_alt():
 
 
 def test_pyplot_figures_are_closed_and_in_house_style():
-    plt = pytest.importorskip("matplotlib.pyplot")
+    import matplotlib.pyplot as plt
 
     def draw(level=2):
         fig, ax = plt.subplots()

@@ -6,15 +6,12 @@ Pages and figures that must be there are counted in the sources, so that a build
 import ast
 import inspect
 import json
-import os
 import re
-import shutil
 from pathlib import Path
 
 import pytest
 import yaml
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import sync_playwright
 
 from panicsim.explore import explore
 
@@ -24,29 +21,8 @@ TOC = yaml.safe_load((ROOT / "_toc.yml").read_text())
 PAGES = [TOC["root"], *(entry["file"] for part in TOC["parts"] for entry in part["chapters"])]
 CHAPTERS = [page for page in PAGES if re.match(r"book/\d\d-", page)]
 
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
 FROM_THE_THEME = {"label-content-name-mismatch", "region"}
 SETTINGS = [("light", 1280), ("dark", 1280), ("light", 390)]
-
-
-@pytest.fixture(scope="session")
-def browser():
-    program = shutil.which(os.environ.get("CHROMIUM", "chromium"))
-    if program is None:
-        pytest.fail(
-            "Chromium is missing: apt-get install chromium, or set CHROMIUM to its path", pytrace=False
-        )
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="session")

@@ -5,31 +5,18 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
 
-playwright_api = pytest.importorskip("playwright.sync_api")
-pytest.importorskip("matplotlib")
-
-import panicsim as ps  # noqa: E402
-from panicsim import style  # noqa: E402
-from panicsim.explore.knobs import places  # noqa: E402
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
+import panicsim as ps
+from panicsim import style
+from panicsim.explore.knobs import places
 
 
 @ps.explore(
@@ -88,14 +75,6 @@ SHELL = (
     '<meta name="viewport" content="width=device-width"></head>'
     '<body style="font-family: sans-serif; margin: 16px"><main><h1>Figures</h1>{}</main></body></html>'
 )
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with playwright_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -232,7 +211,7 @@ def test_step_and_play(visit, path):
     assert key.inner_text() == "After round 1 the price is $99"  # nothing moves by itself
     figure.get_by_role("button", name="Play").click()
     assert figure.get_by_role("button", name="Pause").is_visible()
-    playwright_api.expect(key).to_have_text("After round 4 the price is $96", timeout=6000)
+    expect(key).to_have_text("After round 4 the price is $96", timeout=6000)
     assert figure.get_by_role("button", name="Play").is_visible()
 
 
@@ -316,7 +295,7 @@ def test_light_themes_win_over_a_dark_system(visit, path):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("unlocked", [False, True])
 def test_axe_finds_nothing_serious(visit, path, scheme, unlocked):
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    axe = Axe()
     page = visit(path, color_scheme=scheme, reduced_motion="reduce")
     if unlocked:
         for button in page.locator(".ps-skip").all():
@@ -333,7 +312,6 @@ def test_axe_finds_nothing_serious(visit, path, scheme, unlocked):
 
 
 def test_an_exported_notebook_lives_by_itself(visit, tmp_path):
-    pytest.importorskip("nbconvert")
     cell = """import panicsim as ps
 from panicsim import style
 
