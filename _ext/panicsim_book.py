@@ -153,11 +153,11 @@ def repair_roles(app, pagename, templatename, context, doctree):
 
 
 def keep_units_with_numbers(app, doctree):
-    """Let no line end between a number and its unit: "4 %" stays together."""
+    """Let no line end within a number or before its unit: "4 %" and "400 000" stay together."""
     code = (nodes.literal, nodes.FixedTextElement, nodes.math, nodes.math_block, nodes.raw)
     for text in list(doctree.findall(nodes.Text)):
         if not isinstance(text.parent, code):
-            kept = re.sub(r"(?<=\d) (?=%|million\b|billion\b)", "\u00a0", text.astext())
+            kept = re.sub(r"(?<=\d) (?=%|million\b|billion\b|\d{3}\b)", "\u00a0", text.astext())
             text.parent.replace(text, nodes.Text(kept))
 
 
