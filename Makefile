@@ -38,7 +38,7 @@ browser: chromium $(HTML)
 	$(PY) -m pytest -n 2 tests/book
 
 lab: $(READY) ## open the chapters in JupyterLab
-	$(PY) -m jupyter lab --notebook-dir=book
+	$(PY) -m jupyter lab --notebook-dir=book $(if $(filter 0,$(shell id -u)),--allow-root)
 
 bench: $(READY) ## measure the speed of the model
 	$(PY) -m pytest benchmarks --benchmark-only
@@ -47,7 +47,7 @@ lock: ## renew requirements.txt from pyproject.toml
 	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --no-annotate -o requirements.txt
 
 clean: ## remove what the other targets made
-	rm -rf _build $(VENV) *.egg-info .ruff_cache .mypy_cache .benchmarks .hypothesis
+	rm -rf _build build dist $(VENV) *.egg-info .ruff_cache .mypy_cache .benchmarks .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(READY): requirements.txt pyproject.toml

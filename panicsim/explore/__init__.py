@@ -78,10 +78,11 @@ def explore(
 
     Examples
     --------
-    >>> @ps.explore(shock=[0.02, 0.04, 0.06], alt="The echo makes each fall larger.")        # doctest: +SKIP
+    >>> import panicsim as ps
+    >>> @ps.explore(shock=[0.02, 0.04, 0.06], alt="The echo makes each fall larger.")
     ... def echo(shock=0.04):
     ...     photo = ps.cascade(ps.Market(), [ps.Herd(per_percent=1.2e6)], shock)
-    ...     return photo.plot(), f"ends {photo.fall:.0%} lower"
+    ...     return photo.plot(deepest=0.2, rounds=12), f"ends {photo.fall:.0%} lower"
     """
 
     def decorate(function: Callable[..., Any]) -> Exploration:

@@ -94,7 +94,8 @@ class Stage:
                 if own[axis] != fixed[axis]:
                     raise ValueError(
                         f"{where} has {axis} limits {own[axis]} on axes {number}, the default frame has "
-                        f"{fixed[axis]}: fix them with ax.set_{axis}lim, or the frames cannot be compared"
+                        f"{fixed[axis]}: fix them with ax.set_{axis}lim (or plot(deepest=, rounds=)), "
+                        "or the frames cannot be compared"
                     )
         figure.set_layout_engine("none")
         for ax, box in zip(figure.axes, self._boxes, strict=True):

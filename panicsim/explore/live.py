@@ -39,11 +39,11 @@ class LiveView:
             slider.observe(self._redraw, "index")
         bar: list[Any] = [] if play is None else [self._player(self.sliders[play])]
         controls = [*self.sliders, _row([*bar, *self.buttons.values()])]
-        style = widgets.HTML(
-            style_sheet(), layout={"height": "0", "margin": "0"}
-        )  # once, not in every picture
+        # Once, not in every picture; and the value beside a slider is shown whole.
+        rules = style_sheet() + "<style>.ps-live .widget-readout{min-width:max-content}</style>"
+        style = widgets.HTML(rules, layout={"height": "0", "margin": "0"})
         children = [style, self.picture, *controls, _numbers(numbers)]
-        self.box = widgets.VBox(children, layout={"max_width": "660px"})
+        self.box = widgets.VBox(children, layout={"max_width": "660px"}).add_class("ps-live")
         if bet is not None:
             self.bet = self._ask(bet)
             self.box.children = (self.bet, *self.box.children)

@@ -4,9 +4,11 @@ Pages and figures that must be there are counted in the sources, so that a build
 """
 
 import ast
+import importlib.util
 import inspect
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -43,14 +45,14 @@ def visit(contexts):
     """Open a page of the book; whatever it asks for elsewhere or complains about fails the test."""
     complaints, tabs = [], []
 
-    def open_page(name, scheme="light", width=1280):
+    def open_page(name, scheme="light", width=1280, query=""):
         tab = contexts[scheme, width].new_page()
         tabs.append(tab)
         tab.on("request", lambda r: r.url.startswith(("file:", "data:", "blob:")) or complaints.append(r.url))
         tab.on("requestfailed", lambda r: complaints.append(f"{r.url} {r.failure}"))
         tab.on("console", lambda m: m.type == "error" and complaints.append(m.text))
         tab.on("pageerror", lambda error: complaints.append(str(error)))
-        tab.goto((HTML / f"{name}.html").as_uri(), wait_until="load")
+        tab.goto((HTML / f"{name}.html").as_uri() + query, wait_until="load")
         return tab
 
     yield open_page
@@ -179,3 +181,22 @@ def test_katex_style_and_script_are_of_one_version():
     script = (Path(katex.__file__).parent / "katex.min.js").read_text()
     helper = (ROOT / "_ext" / "panicsim_book.py").read_text()
     assert re.search(r'version:"([\d.]+)"', script)[1] == re.search(r'KATEX = "katex@([\d.]+)"', helper)[1]
+
+
+def test_search_works_from_the_disk(visit):
+    tab = visit("search", query="?q=liquidation")
+    tab.wait_for_selector("#search-results li")
+
+
+@pytest.mark.parametrize(
+    "changed", ["panicsim/film.py", "panicsim/explore/figure.js", "panicsim/explore/figure.css"]
+)
+def test_a_change_of_the_library_runs_the_notebooks_again(changed, tmp_path):
+    spec = importlib.util.spec_from_file_location("panicsim_book", ROOT / "_ext" / "panicsim_book.py")
+    extension = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(extension)
+    shutil.copytree(ROOT / "panicsim", tmp_path / "panicsim")
+    shutil.copy(ROOT / "requirements.txt", tmp_path)
+    before = extension.library_key(tmp_path)
+    (tmp_path / changed).write_text((tmp_path / changed).read_text() + "\n")
+    assert extension.library_key(tmp_path) != before

@@ -311,6 +311,34 @@ def test_axe_finds_nothing_serious(visit, path, scheme, unlocked):
     assert not serious
 
 
+def export(notebook: Path, figures: int) -> Path:
+    """Export a notebook as a page, without what the export itself asks of a network (formulas, diagrams)."""
+    root = str(Path(ps.__file__).parent.parent)
+    subprocess.run(
+        [sys.executable, "-m", "nbconvert", "--execute", "--to", "html", notebook.name,
+         "--HTMLExporter.mathjax_url=", "--HTMLExporter.require_js_url="],
+        cwd=notebook.parent, check=True, capture_output=True,
+        env={**os.environ, "PANICSIM_STATIC": "1", "PYTHONPATH": root},
+    )  # fmt: skip
+    page = notebook.with_suffix(".html")
+    exported = page.read_text(encoding="utf-8")
+    assert "application/vnd.jupyter.widget" not in exported
+    assert len(re.findall(r'<figure class="panicsim', exported)) == figures
+    page.write_text(re.sub(r'<script[^>]*type="module".*?</script>', "", exported, flags=re.S))
+    return page
+
+
+def test_an_exported_chapter_lives_by_itself(visit, tmp_path):
+    chapter = Path(ps.__file__).parents[1] / "book" / "01-the-echo.ipynb"
+    copy = tmp_path / chapter.name
+    copy.write_bytes(chapter.read_bytes())
+    page = visit(export(copy, figures=6))
+    for figure in page.locator("figure.panicsim:has(input[type=range])").all():
+        before = figure.locator(".ps-key output").inner_text()
+        figure.locator("input[type=range]").first.press("ArrowRight")
+        assert figure.locator(".ps-key output").inner_text() != before
+
+
 def test_an_exported_notebook_lives_by_itself(visit, tmp_path):
     cell = """import panicsim as ps
 from panicsim import style
@@ -337,22 +365,7 @@ line"""
     ]
     notebook = {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
     (tmp_path / "book.ipynb").write_text(json.dumps(notebook))
-    root = str(Path(ps.__file__).parent.parent)
-    subprocess.run(
-        [sys.executable, "-m", "nbconvert", "--execute", "--to", "html", "book.ipynb",
-         "--HTMLExporter.mathjax_url=", "--HTMLExporter.require_js_url="],
-        cwd=tmp_path, check=True, capture_output=True,
-        env={**os.environ, "PANICSIM_STATIC": "1", "PYTHONPATH": root},
-    )  # fmt: skip
-    exported = (tmp_path / "book.html").read_text(encoding="utf-8")
-    assert "application/vnd.jupyter.widget" not in exported
-    # What the export itself asks of a network (formulas, diagrams) is not the figure's.
-    figures = re.findall(r'<figure class="panicsim.*?</figure>', exported, flags=re.S)
-    assert len(figures) == 2
-    (tmp_path / "book.html").write_text(
-        re.sub(r'<script[^>]*type="module".*?</script>', "", exported, flags=re.S)
-    )
-    page = visit(tmp_path / "book.html")
+    page = visit(export(tmp_path / "book.ipynb", figures=2))
     figure = page.locator("figure.panicsim").first
     figure.get_by_role("slider", name="Level").press("ArrowRight")
     assert figure.locator(".ps-key output").inner_text() == "level 3"
