@@ -57,6 +57,7 @@ class Market:
     recovery: float = 0.0
     permanent: float = 0.0
     volatility: float = 0.0
+    _lambda: float = field(init=False, repr=False, compare=False, default=np.nan)
     _absorbed: Array | None = field(init=False, repr=False, compare=False, default=None)
     _paid: Array | None = field(init=False, repr=False, compare=False, default=None)
 
@@ -68,6 +69,7 @@ class Market:
         put(self, "volatility", scalar("volatility", "per year", self.volatility, at_least=0))
         if not callable(self.depth):
             put(self, "depth", scalar("depth", "USD per 1 %", self.depth, above=0))
+            put(self, "_lambda", self.depth / (0.01 * self.price))
             return
         try:
             sampled = self.depth(_FALLS)
@@ -94,7 +96,7 @@ class Market:
     def depth_coins(self, fall: Any = 0.0) -> Any:
         """Lambda at a log fall: coins of selling per unit of log price (any shape in, same shape out)."""
         if self._absorbed is None:
-            return self.depth / (0.01 * self.price) + 0.0 * np.asarray(fall)  # type: ignore[operator]
+            return self._lambda + 0.0 * np.asarray(fall)
         step = 1e-4
         fall = np.asarray(fall)
         return (self.absorbed(fall + step / 2) - self.absorbed(fall - step / 2)) / step
@@ -102,13 +104,13 @@ class Market:
     def absorbed(self, fall: Any) -> Any:
         """V(x): coins that the book takes between P0 and a log fall of x (any shape in, same shape out)."""
         if self._absorbed is None:
-            return np.multiply(fall, self.depth / (0.01 * self.price))  # type: ignore[operator]
+            return np.multiply(fall, self._lambda)
         return _interp(fall, _FALLS, self._absorbed)
 
     def fall_at(self, absorbed: Any) -> Any:
         """Inverse of `absorbed`: the log fall at which the book has taken this many coins."""
         if self._absorbed is None:
-            return np.multiply(absorbed, 0.01 * self.price / self.depth)  # type: ignore[operator]
+            return np.multiply(absorbed, 1.0 / self._lambda)
         return _interp(absorbed, self._absorbed, _FALLS)
 
     def proceeds(self, before: Any, after: Any) -> Any:
