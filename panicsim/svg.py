@@ -184,7 +184,7 @@ class _Renderer(RendererBase):
         )
 
     def draw_gouraud_triangles(self, *args: Any, **kwargs: Any) -> None:
-        raise NotImplementedError("smooth shading has no compact SVG: draw the field with imshow and CIVIDIS")
+        raise ValueError("shading='gouraud' has no compact SVG: draw the field with imshow and CIVIDIS")
 
     def option_image_nocomposite(self) -> bool:
         return True

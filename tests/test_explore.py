@@ -463,3 +463,10 @@ def test_example_of_the_docstring_runs(monkeypatch):
     for example in doctest.DocTestParser().get_examples(explore.__doc__):
         exec(example.source, names)
     assert names["echo"].frame(shock=0.06).text == "ends 15% lower"
+
+
+def test_shading_that_would_fill_the_page_is_refused_with_the_way_out():
+    fig, ax = style.figure()
+    ax.pcolormesh(np.arange(9.0).reshape(3, 3), shading="gouraud")
+    with pytest.raises(ValueError, match="imshow and CIVIDIS"):
+        svg.svg(fig, alt="A field.")
