@@ -14,7 +14,7 @@ import pytest
 
 import panicsim as ps
 from panicsim.market import HOURS_PER_YEAR
-from panicsim.participants.longs import ROWS_PER_UNIT
+from panicsim.participants.level_map import ROWS_PER_UNIT
 
 STEPS, DT = 1000, 0.05
 MARKET = ps.Market(price=100.0, depth=2e6, volatility=0.8)
@@ -30,8 +30,8 @@ def longs(positions):
 
 def terms(crowd):
     """Return what a loop needs: scale of the noise, the map, its first row, rows per unit, impact, pace."""
-    offset = 0.5 - (np.log(MARKET.price) + crowd._top) * ROWS_PER_UNIT
-    return SCALE, crowd._map, offset, ROWS_PER_UNIT, IMPACT, -np.expm1(-DT / crowd.lag)
+    offset = 0.5 - (np.log(MARKET.price) + crowd._map.top) * ROWS_PER_UNIT
+    return SCALE, crowd._map.table, offset, ROWS_PER_UNIT, IMPACT, -np.expm1(-DT / crowd.lag)
 
 
 def simulate(crowd, paths, noise=None):
@@ -105,7 +105,7 @@ def test_against_numba_with_draws_in_any_order(benchmark, report, paths):
 def test_against_plain_python(benchmark, report, positions):
     crowd = longs(positions)
     scale, _, offset, rows, impact, pace = terms(crowd)
-    nearest = np.sort(np.rint((-np.log(crowd.liquidation_price) - crowd._top) * rows))
+    nearest = np.sort(np.rint((-np.log(crowd.liquidation_price) - crowd._map.top) * rows))
     levels = ((nearest - offset) / rows).tolist()
     size = np.broadcast_to(crowd.size, nearest.shape)  # all positions of a spread are equal
     coins = np.concatenate([[0.0], np.cumsum(size)]).tolist()

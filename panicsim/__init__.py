@@ -8,15 +8,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from panicsim.depth import Depth
 from panicsim.events import News, Sale
 from panicsim.film import Run, simulate
-from panicsim.games import run_threshold
+from panicsim.games import run_threshold, surviving_share
 from panicsim.market import Market, View
 from panicsim.measures import metrics
+from panicsim.orderbook import estimate_depth
 from panicsim.participants import (
+    Dealers,
     Fear,
     Herd,
+    LendingPool,
     Longs,
+    Miners,
     Participant,
     Rebalancer,
     ValueBuyers,
@@ -32,11 +37,15 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Cascade",
+    "Dealers",
+    "Depth",
     "Fear",
     "Gain",
     "Herd",
+    "LendingPool",
     "Longs",
     "Market",
+    "Miners",
     "News",
     "Participant",
     "Rebalancer",
@@ -46,11 +55,13 @@ __all__ = [
     "ValueBuyers",
     "View",
     "cascade",
+    "estimate_depth",
     "liquidation_price",
     "loop_gain",
     "metrics",
     "run_threshold",
     "simulate",
+    "surviving_share",
     "tipping_shock",
 ]
 

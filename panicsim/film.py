@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time as clock
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from panicsim._check import Array, array, listed, scalar, whole
 from panicsim._static import is_static
+from panicsim.depth import Depth
 from panicsim.events import News, Sale
 from panicsim.market import HOURS_PER_YEAR, NO_FLOOR, Market, View
 from panicsim.participants import Participant, named, slope_signs
@@ -33,6 +34,7 @@ class Run:
     Attributes
     ----------
     market : Market
+        With its whole depth, if depth is a state.
     crowd : dict of participants by name
     time : array (steps + 1,)
         Hours since the start.
@@ -49,7 +51,9 @@ class Run:
     bids : frozenset of str
         Names of those whose resting bids answered within the steps.
     share : array (steps, paths) or None
-        Share of depth that was there in each step; None if no rule says anything of it (`Rule.book`).
+        Share of depth that was there in each step; None without a `Depth` or a rule that bends the book.
+    books : dict of dicts of arrays (steps + 1, paths)
+        What participants recorded of their own books (`Participant.books`), by name.
     """
 
     market: Market
@@ -62,6 +66,7 @@ class Run:
     closed: Mapping[str, Array]
     bids: frozenset[str] = frozenset()
     share: Array | None = None
+    books: Mapping[str, Mapping[str, Array]] = field(default_factory=dict)
 
     @property
     def price(self) -> Array:
@@ -86,6 +91,7 @@ class Run:
             outside=self.outside[:rows],
             closed={name: coins[:rows] for name, coins in self.closed.items()},
             share=None if self.share is None else self.share[: rows - 1],
+            books={n: {key: row[:rows] for key, row in own.items()} for n, own in self.books.items()},
         )
 
     def plot(self) -> Figure:
@@ -154,6 +160,7 @@ def simulate(
         market, listed("events", "News or Sale", events, (News, Sale)), time, paths, seed, noise
     )
     stage = _Stage(market, people, listed("rules", "Rule", rules, Rule), time, paths, *outside)
+    market = market.whole
     try:
         # A number that is not a number would spread silently along its path.
         with np.errstate(invalid="raise", over="ignore"):
@@ -177,6 +184,7 @@ def simulate(
         stage.closed,
         frozenset(stage.bids),
         stage.share,
+        {name: {key: np.array(rows) for key, rows in own.items()} for name, own in stage.books.items()},
     )
 
 
@@ -193,7 +201,9 @@ class _Stage:
         value: Array,
         sales: Array,
     ) -> None:
-        self.market, self.crowd = market, people
+        liquidity = market.depth if isinstance(market.depth, Depth) else None
+        self.market = market = market.whole
+        self.crowd = people
         # Row k + 1 of the value holds the outside move of step k until that step is taken.
         self.time, self.value = time, value
         # Coins that sales from outside have asked for so far; a closed market lets them wait.
@@ -206,7 +216,7 @@ class _Stage:
         self.seen.flags.writeable = False
         self.sold = {name: np.zeros(rows) for name in people}
         self.stay = float(np.exp(-market.recovery * dt))
-        bent = any(type(rule).book is not Rule.book for rule in rules)
+        bent = liquidity is not None or any(type(rule).book is not Rule.book for rule in rules)
         self.share = np.ones((len(time) - 1, paths)) if bent else None
         self.outside = np.zeros(rows) if bent else self.due[:, None]
         self.unseen = np.zeros(paths)
@@ -215,6 +225,7 @@ class _Stage:
         view.market, view.time, view.dt, view.paths = market, 0.0, dt, paths
         view.fall = view.value = view.done = np.zeros(paths)
         view._records, view._row = self.sold, 0
+        self.liquidity = (liquidity, liquidity.start(view)) if liquidity else None
         bids = {n for n, p in people.items() if _rests(p, market)}
         self.bids = {n: p for n, p in people.items() if n in bids}
         self.others = {n: p for n, p in people.items() if n not in bids}
@@ -225,6 +236,9 @@ class _Stage:
         # The share of the gap between want and fill that an order closes in one step.
         self.pace = {n: -float(np.expm1(-dt / p.lag)) if p.lag else 1.0 for n, p in people.items()}
         self.told = {n for n, p in people.items() if type(p).filled is not Participant.filled}
+        keepers = {n for n, p in people.items() if type(p).books is not Participant.books}
+        self.books: dict[str, dict[str, list[Array]]] = {name: {} for name in keepers}
+        self._record()
 
     def step(self, k: int) -> None:
         """Go from row k to row k + 1."""
@@ -258,8 +272,11 @@ class _Stage:
             after = self._answer(k, after, share)
         # Two comparisons with rows: `np.clip` and scalars cost several times as much.
         np.maximum(np.minimum(after, self.floor, out=after), self.roof, out=self.fall[k + 1])
-        if self.rules:
+        if self.rules or self.books:
+            view.time, view.fall, view.value = self.time[k + 1], self.seen[k + 1], self.value[k + 1]
+            view._row = k + 1
             self._settle(k)
+            self._record()
 
     def _orders(self, k: int) -> dict[str, Array]:
         """Signed coins that reach the market in this step, by name of those who send orders."""
@@ -284,8 +301,11 @@ class _Stage:
         return orders
 
     def _book(self) -> Array:
-        """Share of depth that is there: the product of what the rules leave."""
+        """Share of depth that is there: the product of what its own state and the rules leave."""
         share = np.ones(self.view.paths)
+        if self.liquidity:
+            depth, seen = self.liquidity
+            share = share * depth.book(self.view, seen)
         for rule, mine in self.rules:
             share = share * array("book", "share of depth", rule.book(self.view, mine), at_least=0)
         return share
@@ -354,13 +374,19 @@ class _Stage:
 
     def _settle(self, k: int) -> None:
         """Let the rules settle, on row k + 1."""
-        view = self.view
-        view.time, view.fall, view.value = self.time[k + 1], self.seen[k + 1], self.value[k + 1]
-        view._row = k + 1
         for rule, mine in self.rules:
-            rule.settle(view, mine)
-        for name, closed in self.closed.items():
-            closed[k + 1] = view.closed[name]
+            rule.settle(self.view, mine)
+        if self.rules:
+            for name, closed in self.closed.items():
+                closed[k + 1] = self.view.closed[name]
+
+    def _record(self) -> None:
+        """Keep what participants say of their own books."""
+        view = self.view
+        for name, own in self.books.items():
+            view.done = self.sold[name][view._row] + view.closed.get(name, 0.0)
+            for key, row in self.crowd[name].books(view, self.state[name]).items():
+                own.setdefault(key, []).append(row)
 
 
 def _root(miss: Callable[[Array], Array], start: Array, tick: float) -> Array:

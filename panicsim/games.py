@@ -1,4 +1,4 @@
-"""Games that holders play with each other."""
+"""Games that holders, venues and grids play: whom the run takes, whom the load breaks, who comes too late."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from panicsim._check import array
+from panicsim._check import Array, array, scalar
 
 
 def run_threshold(payoff: Any) -> Any:
@@ -30,3 +30,79 @@ def run_threshold(payoff: Any) -> Any:
     """
     threshold = np.exp(1.0 - array("payoff", "per dollar left in", payoff, at_least=1))
     return float(threshold) if threshold.ndim == 0 else threshold
+
+
+def surviving_share(load: Any, capacity: Any = None) -> Any:
+    """Share of venues that stand once those who fail have handed their load to the others.
+
+    Parameters
+    ----------
+    load : float or array
+        Load for each venue before anybody fails, W, in units of capacity.
+    capacity : array, optional
+        Capacities of the venues. Without it there are infinitely many, spread evenly from 0 to 1.
+
+    Returns
+    -------
+    float or array
+        The share u, in the shape of `load`.
+
+    Notes
+    -----
+    The load is shared equally: a share u of venues carries W/u each, and those with less capacity fail. With
+    even capacities u = 1 - W/u, so u = (1 + sqrt(1 - 4 W))/2 up to W = 1/4, where half of them are left, and
+    0 beyond (chapter 11, "The load"; the fibre bundle of Pradhan, Hansen & Chakrabarti 2010).
+    """
+    load = array("load", "capacity per venue", load, at_least=0)
+    if capacity is None:
+        room = np.maximum(1.0 - 4.0 * load, 0.0)
+        share = np.where(load <= 0.25, (1.0 + np.sqrt(room)) / 2.0, 0.0)
+    else:
+        limits = np.sort(np.ravel(array("capacity", "capacity", capacity, at_least=0)))[::-1]
+        if not limits.size:
+            raise ValueError("capacity (capacity) must hold at least one venue, got an empty array")
+        # The k strongest can carry everything if the weakest of them can; the largest such k survives.
+        most = limits * np.arange(1, limits.size + 1)
+        holds = most >= load[..., None] * limits.size
+        share = np.max(np.arange(1, limits.size + 1) * holds, axis=-1) / limits.size
+    return float(share) if load.ndim == 0 else share
+
+
+def delayed_balance(speed: float, delay: float, hours: float, dt: float = 0.01) -> Array:
+    """Imbalance in time when it is corrected at a speed, but as it was some time ago.
+
+    Parameters
+    ----------
+    speed : float
+        Share of the imbalance seen that is corrected in an hour, K.
+    delay : float
+        Hours from the imbalance to the answer, tau; a whole number of `dt`.
+    hours, dt : float
+        Length and step in hours; `hours` is a whole number of `dt`.
+
+    Returns
+    -------
+    array (hours/dt + 1,)
+        x(t), which is 1 until 0.
+
+    Notes
+    -----
+    x'(t) = -K x(t - tau). It dies out if K tau < pi/2 and grows if K tau > pi/2, however strong the
+    correction (chapter 11, "The load"; Hayes 1950). Stepped by the rule of the trapezium.
+    """
+    speed = scalar("speed", "per hour", speed, at_least=0)
+    dt = scalar("dt", "hours", dt, above=0)
+    counts = []
+    for name, value in (("delay", delay), ("hours", hours)):
+        count = scalar(name, "hours", value, at_least=0) / dt
+        if abs(count - round(count)) > 1e-6 or (name == "hours" and count < 0.5):
+            raise ValueError(f"{name} (hours) must be a whole number of dt = {dt!r} hours, got {value!r}")
+        counts.append(round(count))
+    late, steps = counts
+    x = np.ones(late + steps + 1)
+    for k in range(late, late + steps):
+        if late:
+            x[k + 1] = x[k] - speed * dt * (x[k - late] + x[k - late + 1]) / 2
+        else:
+            x[k + 1] = x[k] * (1 - speed * dt / 2) / (1 + speed * dt / 2)
+    return x[late:]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from panicsim._check import Array, array, scalar
-
-HOURS_PER_YEAR = 8760.0
+from panicsim.depth import HOURS_PER_YEAR as HOURS_PER_YEAR
+from panicsim.depth import Depth
 
 # A price of exp(-700) of its start is zero for every purpose: a fall this deep has found no floor.
 NO_FLOOR = 700.0
@@ -29,9 +29,9 @@ class Market:
     ----------
     price : float
         Price at the start, P0, in USD per coin.
-    depth : float or callable
+    depth : float, callable or Depth
         USD of market selling that move the price by 1 %. A callable takes log falls (an array) and
-        returns the depth there.
+        returns the depth there. A `Depth` falls with volatility or by the clock.
     recovery : float
         Rate at which price returns to value, kappa, per hour.
     permanent : float
@@ -53,7 +53,7 @@ class Market:
     """
 
     price: float = 100.0
-    depth: float | Callable[[Array], Any] = 2e6
+    depth: float | Callable[[Array], Any] | Depth = 2e6
     recovery: float = 0.0
     permanent: float = 0.0
     volatility: float = 0.0
@@ -67,12 +67,25 @@ class Market:
         put(self, "recovery", scalar("recovery", "per hour", self.recovery, at_least=0))
         put(self, "permanent", scalar("permanent", "share of impact", self.permanent, at_least=0, at_most=1))
         put(self, "volatility", scalar("volatility", "per year", self.volatility, at_least=0))
-        if not callable(self.depth):
-            put(self, "depth", scalar("depth", "USD per 1 %", self.depth, above=0))
-            put(self, "_lambda", self.depth / (0.01 * self.price))
-            return
+        depth = self.depth
+        if isinstance(depth, Depth):
+            now = depth.usd * depth.scheduled(0.0)
+            if depth.calm is None:
+                put(self, "_lambda", now / (0.01 * self.price))
+            else:
+                self._tabulate(now * depth.at_once(_FALLS))
+        elif callable(depth):
+            self._tabulate(self._sampled(depth))
+        else:
+            usd = scalar("depth", "USD per 1 %", depth, above=0)
+            put(self, "depth", usd)
+            put(self, "_lambda", usd / (0.01 * self.price))
+
+    @staticmethod
+    def _sampled(depth_of: Callable[[Array], Any]) -> Array:
+        """Ask a function of the fall for its depths, USD per 1 %."""
         try:
-            sampled = self.depth(_FALLS)
+            sampled = depth_of(_FALLS)
         except (ArithmeticError, LookupError, TypeError, ValueError) as problem:
             raise ValueError(f"depth(fall) (USD per 1 %) must take an array of falls: {problem}") from problem
         depth = array("depth(fall)", "USD per 1 %", sampled, above=0)
@@ -81,7 +94,11 @@ class Market:
                 f"depth(fall) (USD per 1 %) must return one depth per fall, got shape {depth.shape}"
                 f" for falls of shape {_FALLS.shape}"
             )
-        coins = np.broadcast_to(depth, _FALLS.shape) / (0.01 * self.price)
+        return np.broadcast_to(depth, _FALLS.shape)
+
+    def _tabulate(self, depth: Array) -> None:
+        """Sum the coins that the book takes, and the dollars that it pays, over the falls."""
+        coins = depth / (0.01 * self.price)
         # A book that is as good as empty still has a slope, so that it can be inverted.
         coins = np.maximum(coins, 1e-9 * coins[_START])
         absorbed = (coins[1:] + coins[:-1]) / 2 * np.diff(_FALLS)
@@ -91,7 +108,22 @@ class Market:
         for name, pieces in (("_absorbed", absorbed), ("_paid", paid)):
             # Summed outwards from P0: a book that is very deep above it must not drown what lies below.
             above, below = -np.cumsum(pieces[:_START][::-1])[::-1], np.cumsum(pieces[_START:])
-            put(self, name, np.concatenate([above, [0.0], below]))
+            object.__setattr__(self, name, np.concatenate([above, [0.0], below]))
+
+    def at(self, hour: float) -> Market:
+        """Return the market of an hour: with the depth that its schedule leaves then."""
+        hour = scalar("hour", "hours", hour, at_least=0)
+        if not isinstance(self.depth, Depth):
+            return self
+        now = self.depth.usd * self.depth.scheduled(hour)
+        return replace(
+            self, depth=now if self.depth.calm is None else replace(self.depth, usd=now, schedule=None)
+        )
+
+    @property
+    def whole(self) -> Market:
+        """The market with its whole depth, where depth is a state; a film counts in shares of it."""
+        return replace(self, depth=self.depth.usd) if isinstance(self.depth, Depth) else self
 
     def depth_coins(self, fall: Any = 0.0) -> Any:
         """Lambda at a log fall: coins of selling per unit of log price (any shape in, same shape out)."""

@@ -32,11 +32,14 @@ class Metrics:
     half_life : array (paths,)
         Hours from that moment until half of it is gone; NaN if the run ends before.
     bad_debt : array (paths,)
-        USD that liquidated longs owed beyond what their coins brought. Owners who are closed in the same
-        step share its average price and cover for each other, as if one engine had sold for all of them.
+        USD that liquidated longs owed beyond what their coins brought, and loans beyond what their collateral
+        is worth. Owners of longs who are closed in the same step share its average price and cover for each
+        other, as if one engine had sold for all of them.
     ledger : dict of dict
         By participant, and for sales from outside: `coins` sold and `usd` received, (paths,) each. For
-        `Longs` also `debt` of what was liquidated = `repaid` + `bad_debt`, and the `refund` to owners.
+        `Longs` also `debt` of what was liquidated = `repaid` + `bad_debt`, and the `refund` to owners. For
+        `LendingPool` its books at the end: USD `repaid`, `settled` off the market and `owed`, `collateral`
+        in coins, and the `bad_debt` within what is owed.
     """
 
     fall: Array
@@ -131,6 +134,7 @@ def _ledger(run: Run) -> dict[str, dict[str, Array]]:
         member = run.crowd[name]
         if isinstance(member, Longs):
             ledger[name] |= _debts(member, run.sold[name], run.closed[name], dollars)
+        ledger[name] |= {key: rows[-1] for key, rows in run.books.get(name, {}).items()}
     if run.outside.any():
         usd = outside * at_first
         ledger["Sale"] = {"coins": outside.sum(axis=0), "usd": usd.sum(axis=0)}

@@ -17,10 +17,18 @@ from hypothesis import strategies as st
 from plain import LAMBDA, coarser, fill
 
 import panicsim as ps
+from panicsim import games, options
+from panicsim.cast import cast
 
 # --- Who takes part ---
 
 LEVERAGE = np.random.default_rng(5).uniform(3, 60, 400)
+# Coins of collateral, in units of what makes a loan of three quarters unhealthy a little below P0.
+LOANS = np.random.default_rng(8).uniform(0.95, 2.0, 300)
+
+
+def dealers(quantity, **kw):
+    return ps.Dealers([90, 97, 100], quantity, [9.0, 30.0, 400.0], interval=0.5, **kw)
 
 
 class Diamond(ps.Participant):
@@ -53,6 +61,12 @@ PARTICIPANTS = {
     "buyers": Entry(lambda size, **kw: ps.ValueBuyers(0.8e6 * size, 6e6 * size, **kw)),
     "buyers who keep": Entry(lambda size, **kw: ps.ValueBuyers(0.8e6 * size, 6e6 * size, one_way=True, **kw)),
     "late buyers": Entry(lambda size, lag=2.0: ps.ValueBuyers(0.8e6 * size, 6e6 * size, lag=lag)),
+    "loans": Entry(
+        lambda size, **kw: ps.LendingPool(LOANS * 1e3 * size, 75e3 * size, **kw), curve_only=False
+    ),
+    "dealers short of options": Entry(lambda size, **kw: dealers(-1.5e5 * size, **kw), curve_only=False),
+    "dealers long of options": Entry(lambda size, **kw: dealers(1.5e5 * size, **kw), curve_only=False),
+    "miners": Entry(lambda size, **kw: ps.Miners(3e6 * size, 4e4 * size, **kw), curve_only=False),
     "diamond hands": Entry(lambda size, **kw: Diamond(4e6 * size)),
 }
 everybody = pytest.mark.parametrize("entry", PARTICIPANTS.values(), ids=PARTICIPANTS)
@@ -139,6 +153,12 @@ MARKET = ps.Market(volatility=0.8, recovery=0.02, permanent=0.3)
 EVENTS = (ps.News(-0.05, at=1), ps.Sale(5e4, at=6, over=5))
 NOISE = np.random.default_rng(11).standard_normal((480, 6))
 CALM = ps.Market()
+# Depth that is a state.
+FLEEING = {
+    "with volatility": ps.Depth(2e6, calm=0.9),
+    "by the clock": ps.Depth(2e6, schedule=[(5, 0.3), (8, 1.0)]),
+    "both": ps.Depth(2e6, calm=0.9, schedule=lambda hour: 1.0 if hour < 5 else 0.5),
+}
 
 
 def scene(crowd, *, market=MARKET, events=EVENTS, rules=(), noise=NOISE, hours=24.0):
@@ -244,6 +264,21 @@ def test_money_is_conserved_under_rules(rule):
     books_balance(run, 1.0 if run.share is None else run.share)
 
 
+@pytest.mark.parametrize("depth", FLEEING.values(), ids=FLEEING)
+def test_money_is_conserved_while_depth_flees(depth):
+    run = scene(everyone(), market=ps.Market(depth=depth, volatility=0.8, recovery=0.02, permanent=0.3))
+    books_balance(run, run.share)
+    assert run.share.min() < 0.6
+    assert run.share.max() == 1.0
+
+
+@pytest.mark.parametrize("depth", FLEEING.values(), ids=FLEEING)
+def test_paths_do_not_touch_while_depth_flees(depth):
+    market = ps.Market(depth=depth, volatility=0.8)
+    alone = scene(everyone(), market=market, noise=NOISE[:, [2]]).fall
+    np.testing.assert_array_equal(alone[:, 0], scene(everyone(), market=market).fall[:, 2])
+
+
 def test_drift_is_news_noise_and_nothing_else():
     still = ps.Market(volatility=0.8)
     run = scene(everyone(), market=still, events=[ps.News(-0.05, at=1)])
@@ -262,6 +297,23 @@ def test_debt_is_repaid_or_bad(share):
     notional = 100 * longs.size.sum()
     np.testing.assert_allclose(row["debt"], row["repaid"] + row["bad_debt"], atol=1e-9 * notional)
     np.testing.assert_allclose(row["usd"], row["repaid"] + row["refund"], atol=1e-9 * notional)
+
+
+@every_rule
+def test_loans_are_repaid_settled_or_owed(rule):
+    """USD: debt = repaid + settled + owed; coins: collateral = sold + closed + left, leg by leg."""
+    pool = PARTICIPANTS["loans"].make(1.0)
+    run = scene([pool, *background()], market=ps.Market(volatility=0.8), rules=[rule])
+    row = ps.metrics(run).ledger["LendingPool"]
+    debt, coins = pool.debt.sum(), pool.collateral.sum()
+    np.testing.assert_allclose(row["repaid"] + row["settled"] + row["owed"], debt, rtol=1e-9)
+    closed = np.broadcast_to(run.closed["LendingPool"][-1], row["coins"].shape)
+    np.testing.assert_allclose(row["coins"] + closed + row["collateral"], coins, rtol=1e-9)
+    assert (row["coins"] + closed > 0).all()
+    assert (row["settled"] > 0).all() == isinstance(rule, Deleverage)
+    # A repaid dollar took 1 + b dollars of coins, at the prices of the steps, none above P0.
+    assert (row["coins"] * 100 >= 1.05 * row["repaid"] * (1 - 1e-9)).all()
+    assert (row["bad_debt"] <= row["owed"]).all()
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3])
@@ -394,10 +446,12 @@ def test_gains_add(fall, step):
 
 
 def snapshot(thing):
-    return {
+    """What an object holds, copied, down to its liquidation map."""
+    kept = {
         name: value.copy() if isinstance(value, np.ndarray) else copy.deepcopy(value)
         for name, value in vars(thing).items()
     }
+    return kept | ({"_map": vars(kept["_map"])} if "_map" in kept else {})
 
 
 @everybody
@@ -411,7 +465,7 @@ def test_run_changes_no_input(entry):
     ps.cascade(CALM, crowd, 0.1)
     ps.tipping_shock(CALM, crowd)
     for thing, old in zip(things, before, strict=True):
-        np.testing.assert_equal(vars(thing), old)
+        np.testing.assert_equal(snapshot(thing), old)
     np.testing.assert_array_equal(noise, NOISE)
     assert len(crowd) == len(events) == 2
 
@@ -518,6 +572,118 @@ CALLS: dict[str, tuple[Callable[..., Any], dict[str, Any], dict[str, tuple[str, 
             "seed": ("", [-1, 1.5]),
         },
     ),
+    "Sale.vesting": (
+        ps.Sale.vesting,
+        {"unlocked": 1e5, "at": 5},
+        {
+            "unlocked": ("coins", [-1]),
+            "sold": ("share", [-0.1, 1.1]),
+            "at": ("hours", [-1]),
+            "over": ("hours", [-1]),
+            "ahead": ("hours", [-1, 6]),
+        },
+    ),
+    "Depth": (
+        ps.Depth,
+        {"usd": 2e6},
+        {
+            "usd": ("USD per 1 %", [0, -1]),
+            "calm": ("per year", [0, -1]),
+            "window": ("hours", [0, -1]),
+            "power": ("exponent", [-1]),
+            "floor": ("share of depth", [0, -1, 1.1]),
+            "schedule": ("share of depth", [[(1, 0)], [(1, -1)], [(2, 1), (1, 1)], [(1, NAN)], [(1, 2, 3)]]),
+        },
+    ),
+    "at": (ps.Market().at, {"hour": 5}, {"hour": ("hours", [-1])}),
+    "LendingPool": (
+        ps.LendingPool,
+        {"collateral": 10, "debt": 700},
+        {
+            "collateral": ("coins", [-1, [10, -1]]),
+            "debt": ("USD", [-1, [[1, NAN]]]),
+            "threshold": ("share of collateral", [0, -0.1, 1]),
+            "close_factor": ("share of debt", [0, -0.1, 1.1]),
+            "bonus": ("share of repayment", [-0.1]),
+            "cells": ("groups", [0, -1, 1.5, True]),
+            "lag": ("hours", [-1]),
+        },
+    ),
+    "LendingPool.spread": (
+        ps.LendingPool.spread,
+        {"debt": 1e6},
+        {
+            "debt": ("USD", [-1]),
+            "price": ("USD", [0, -1]),
+            "ltv": ("share of collateral", [(0, 0.5), (0.7, 0.3), (0.3,), 0.5]),
+            "n": ("loans", [0, -1, 1.5]),
+            "seed": ("", [-1, 1.5]),
+        },
+    ),
+    "liquidated": (ps.LendingPool(10, 700).liquidated, {"price": 90}, {"price": ("USD", [0, -1])}),
+    "health": (ps.LendingPool(10, 700).health, {"price": 90}, {"price": ("USD", [0, -1])}),
+    "Dealers": (
+        ps.Dealers,
+        {"strike": 100, "quantity": -1e5, "expiry": 168},
+        {
+            "strike": ("USD per coin", [0, -1, [100, -1]]),
+            "quantity": ("options", [[1, NAN]]),
+            "expiry": ("hours", [0, -1]),
+            "volatility": ("per year", [0, -1]),
+            "interval": ("hours", [-1]),
+            "band": ("coins", [-1]),
+            "lag": ("hours", [-1]),
+        },
+    ),
+    "Miners": (
+        ps.Miners,
+        {"cost": 1e6, "produced": 1e4},
+        {
+            "cost": ("USD per day", [-1]),
+            "produced": ("coins per day", [-1]),
+            "cap": ("coins per day", [-1]),
+            "curtailment": ("share of machines", [-0.1, 1.1]),
+            "horizon": ("hours", [-1]),
+            "lag": ("hours", [-1]),
+        },
+    ),
+    "options.call": (
+        options.call,
+        {"price": 100, "strike": 100, "hours": 24, "volatility": 0.8},
+        {
+            "price": ("USD per coin", [0, -1]),
+            "strike": ("USD per coin", [0, -1]),
+            "hours": ("hours", [-1]),
+            "volatility": ("per year", [0, -1]),
+        },
+    ),
+    "hedging_error": (
+        options.hedging_error,
+        {"prices": np.full((5, 2), 100.0), "strike": 100, "hours": 24, "volatility": 0.8},
+        {
+            "prices": ("USD per coin", [[[100.0], [0.0]], [[100.0, 100.0]]]),
+            "strike": ("USD per coin", [0, -1]),
+            "hours": ("hours", [0, -1]),
+            "volatility": ("per year", [0, -1]),
+            "rehedge": ("rows", [0, -1, 1.5, 3]),
+        },
+    ),
+    "surviving_share": (
+        ps.surviving_share,
+        {"load": 0.2},
+        {"load": ("capacity", [-1]), "capacity": ("capacity", [-1, [0.5, NAN], []])},
+    ),
+    "delayed_balance": (
+        games.delayed_balance,
+        {"speed": 1, "delay": 1, "hours": 2},
+        {
+            "speed": ("per hour", [-1]),
+            "delay": ("hours", [-1, 0.005]),
+            "hours": ("hours", [0, -1, 0.005]),
+            "dt": ("hours", [0, -1]),
+        },
+    ),
+    "cast": (cast, {"chapter": 4}, {"chapter": ("number", [0, -1, 1.5])}),
     "Rebalancer": (
         ps.Rebalancer,
         {"weight": 3, "aum": 5e6},
@@ -557,7 +723,19 @@ CALLS: dict[str, tuple[Callable[..., Any], dict[str, Any], dict[str, tuple[str, 
     ),
     "until": (ps.simulate(CALM, [], hours=1).until, {"time": 0.5}, {"time": ("hours", [-1])}),
 }
-TAKES_ARRAYS = {"Longs", "liquidation_price", "run_threshold"}
+TAKES_ARRAYS = {
+    "Longs",
+    "liquidation_price",
+    "run_threshold",
+    "LendingPool",
+    "health",
+    "Dealers",
+    "options.call",
+    "surviving_share",
+}
+# Arguments of those that must be one number all the same.
+NUMBERS_ONLY = {"lag", "threshold", "close_factor", "bonus", "cells", "interval", "band"}
+MAY_BE_NONE = {"calm", "schedule", "cap", "capacity"}
 
 
 def refusals():
@@ -565,7 +743,8 @@ def refusals():
     for call, (make, good, arguments) in CALLS.items():
         for argument, (unit, bad) in arguments.items():
             wrong = [] if argument == "name" else NOT_NUMBERS
-            if (call in TAKES_ARRAYS and argument != "lag") or argument in ("fall", "leverage"):
+            wrong = [value for value in wrong if not (value is None and argument in MAY_BE_NONE)]
+            if (call in TAKES_ARRAYS and argument not in NUMBERS_ONLY) or argument in ("fall", "leverage"):
                 wrong = [value for value in wrong if value != [1.0, 2.0]]
             for value in [*wrong, *bad]:
                 case = make, {**good, argument: value}, argument, unit

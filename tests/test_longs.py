@@ -45,7 +45,7 @@ def test_million_positions_cost_a_map_and_no_more():
     n = 1_000_000
     longs = ps.Longs.spread(50e6, n=n, seed=2)
     assert longs.size.sum() == pytest.approx(50e6 / 100)
-    assert longs._map.size < 60_000
+    assert longs._map.table.size < 60_000
     fall = np.linspace(0, 0.5, 400)
     assert np.abs(longs.sold_by(fall, MARKET) - [exact(longs, x) for x in fall]).max() < 1e-3 * 5e5
 

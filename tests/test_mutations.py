@@ -70,13 +70,13 @@ MUTANTS = {
         "test_conformance.py::test_money_is_conserved",
     ),
     "levels 1.2 bp late": Mutant(
-        "participants/longs.py",
+        "participants/level_map.py",
         "below = -np.log(price)",
         "below = 1.2e-4 - np.log(price)",
         "test_longs.py::test_levels_are_hit_where_they_are",
     ),
     "a grid of 1 bp": Mutant(
-        "participants/longs.py",
+        "participants/level_map.py",
         "ROWS_PER_UNIT = 1e5",
         "ROWS_PER_UNIT = 1e4",
         "test_longs.py::test_levels_are_hit_where_they_are",
@@ -94,7 +94,7 @@ MUTANTS = {
         "test_film.py::test_buyers_answer_within_the_step",
     ),
     "a year of 8766 hours": Mutant(
-        "market.py",
+        "depth.py",
         "HOURS_PER_YEAR = 8760.0",
         "HOURS_PER_YEAR = 8766.0",
         "test_film.py::test_volatility_is_annual_and_a_year_has_8760_hours",

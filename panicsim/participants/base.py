@@ -51,6 +51,10 @@ class Participant:
     def filled(self, coins: Array, fill: Array, view: View, mine: Any) -> None:
         """Take note of a trade: signed coins (paths,) and the average price in USD per coin (paths,)."""
 
+    def books(self, view: View, mine: Any) -> dict[str, Array]:
+        """Return what a run should record of this member's books after a step, (paths,) each, by name."""
+        return {}
+
     def _check_common(self) -> None:
         """Validate what every participant has; the constructors call it."""
         if self.name is not None and (not isinstance(self.name, str) or not self.name):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,9 +10,7 @@ import numpy as np
 from panicsim._check import Array, array, scalar, whole
 from panicsim.market import Market, View
 from panicsim.participants.base import Participant
-
-# The liquidation map has a row for every 0.1 basis point of log price.
-ROWS_PER_UNIT = 1e5
+from panicsim.participants.level_map import LevelMap
 
 
 def liquidation_price(entry: Any, leverage: Any, maintenance: Any = 0.005) -> Any:
@@ -75,9 +72,7 @@ class Longs(Participant):
     lag: float = 1 / 60
     name: str | None = None
     one_way: bool = field(default=True, init=False, repr=False)
-    _highest: float = field(init=False, repr=False)
-    _top: float = field(init=False, repr=False)
-    _map: Array = field(init=False, repr=False)
+    _map: LevelMap = field(init=False, repr=False)
     _queue: tuple[Array, Array] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -99,22 +94,13 @@ class Longs(Participant):
         self._draw_map()
 
     def _draw_map(self) -> None:
-        """Put the positions into the map (coins by depth of fall) and into the queue (debt by coins)."""
-        price = np.ravel(self.liquidation_price)
-        with np.errstate(divide="ignore"):
-            below = -np.log(price)
-        live = np.isfinite(below) & (np.ravel(self.size) > 0)
-        below, size = below[live], np.ravel(self.size)[live]
-        debt = size * np.ravel(self.entry * (1.0 - 1.0 / self.leverage))[live]
-        # Row 0 is "nothing reached yet", so the highest liquidation price stands in row 1.
-        top = below.min() - 1.0 / ROWS_PER_UNIT if below.size else 0.0
-        # The map ends where a price is 1e-13 of the highest: who is closed only there waits in its last row.
-        rows = np.minimum(np.rint((below - top) * ROWS_PER_UNIT), 30 * ROWS_PER_UNIT).astype(np.intp)
-        in_turn = np.argsort(below, kind="stable")
-        object.__setattr__(self, "_highest", float(np.ravel(price)[live].max(initial=0.0)))
-        object.__setattr__(self, "_top", float(top))
-        object.__setattr__(self, "_map", np.cumsum(np.bincount(rows, weights=size, minlength=1)))
-        queue = [np.concatenate([[0.0], np.cumsum(v[in_turn])]) for v in (size, debt)]
+        """Put the positions into the map (coins by price) and into the queue (debt by coins, in turn)."""
+        price, size = np.ravel(self.liquidation_price), np.ravel(self.size)
+        owed = size * np.ravel(self.entry * (1.0 - 1.0 / self.leverage))
+        live = (price > 0) & (size > 0)
+        in_turn = np.argsort(-price[live], kind="stable")
+        queue = [np.concatenate([[0.0], np.cumsum(v[live][in_turn])]) for v in (size, owed)]
+        object.__setattr__(self, "_map", LevelMap.of(price, size))
         object.__setattr__(self, "_queue", tuple(queue))
 
     @classmethod
@@ -161,31 +147,20 @@ class Longs(Participant):
 
     def meets(self, market: Market) -> None:
         """Refuse a position that is already under water at the market's price."""
-        # Closer than half a row of the map it would be liquidated before any fall.
-        if self._highest >= market.price * math.exp(-0.5 / ROWS_PER_UNIT):
+        if self._map.touches(market):
             raise ValueError(
                 f"entry (USD per coin) must leave every liquidation price under the market's"
-                f" {market.price:g}: one stands at {self._highest:g}, its position is already under water"
+                f" {market.price:g}: one stands at {self._map.highest:g}, its position is already under water"
             )
 
     def sold_by(self, fall: Any, market: Market) -> Any:
         """Coins liquidated once the log fall has been `fall` (any shape in, same shape out)."""
-        try:
-            # Clipping would hide a fall that is no number; the conversion to whole rows does not.
-            with np.errstate(invalid="raise"):
-                return self._look_up(np.asarray(fall), market)
-        except FloatingPointError:
-            raise ValueError("fall (log) must be finite, got NaN or an infinity") from None
+        return self._map.sold_by(fall, market)
 
     def react(self, view: View, mine: Any) -> Array:
         """Return the wanted flow in coins; a run checks its numbers itself, so the map is asked directly."""
         worst = np.maximum(mine["worst"], view.fall, out=mine["worst"])
-        return view.done - self._look_up(worst, view.market)
-
-    def _look_up(self, fall: Array, market: Market) -> Any:
-        """Read the map: adding a half and cutting the decimals rounds to the nearest row."""
-        row = fall * ROWS_PER_UNIT + (0.5 - (math.log(market.price) + self._top) * ROWS_PER_UNIT)
-        return self._map.take(row.astype(np.intp), mode="clip")
+        return view.done - self._map.reached(worst, view.market)
 
     def debt_of(self, coins: Any) -> Any:
         """USD borrowed against the first `coins` coins to be liquidated, in their order (any shape)."""
