@@ -99,6 +99,8 @@ def delayed_balance(speed: float, delay: float, hours: float, dt: float = 0.01) 
             raise ValueError(f"{name} (hours) must be a whole number of dt = {dt!r} hours, got {value!r}")
         counts.append(round(count))
     late, steps = counts
+    if speed * dt > 1.0:
+        raise ValueError(f"dt (hours) must be at most 1/speed = {1 / speed:g} hours, got {dt!r}")
     x = np.ones(late + steps + 1)
     for k in range(late, late + steps):
         if late:

@@ -239,7 +239,9 @@ def _top_near(market: Market, height: Callable[[Array], Array], falls: Array, i:
         best = max(best, float(h[k]))
         low, high = x[max(k - 1, 0)], x[min(k + 1, len(x) - 1)]
     shock = float(max(market.fall_at(best), 0.0))
-    return shock if shock < NO_FLOOR else float("inf")
+    if shock >= NO_FLOOR:
+        return float("inf")
+    return shock if shock > TOLERANCE else 0.0
 
 
 def round_map(photo: Cascade, fall: Any) -> Array:

@@ -10,7 +10,7 @@ from matplotlib.patches import FancyArrowPatch
 from panicsim._check import Array
 from panicsim.film import Run
 from panicsim.photograph import Cascade, Gain, round_map
-from panicsim.style import BLUE, GREY, INK, ORANGE, area, figure, label_end, pen, percent
+from panicsim.style import BLUE, GREY, GROUND, INK, ORANGE, area, figure, label_end, pen, percent
 
 
 def plot_cascade(
@@ -79,6 +79,8 @@ def plot_gain(gain: Gain) -> Figure:
     parts = np.array([*gain.parts.values()])
     ends = np.cumsum(parts)
     made, ax = figure(480, 96 + 34 * len(names))
+    # A phone draws words larger: room for the longest name.
+    made.set_layout_engine("constrained", rect=(0.06, 0, 0.94, 1))
     for row, (part, end) in enumerate(zip(parts, ends, strict=True)):
         ax.barh(row, part, left=end - part, height=0.62, **area(ORANGE if part > 0 else BLUE))
     ax.barh(len(parts), gain.total, height=0.62, **area(GREY, hatch=""))
@@ -86,7 +88,12 @@ def plot_gain(gain: Gain) -> Figure:
         zip([*np.maximum(ends, ends - parts), max(gain.total, 0)], [*parts, gain.total], strict=True)
     ):
         ax.annotate(
-            f"{value:+.2f}".replace("-", "−"), (left, row), (5, 0), textcoords="offset points", va="center"
+            f"{value:+.2f}".replace("-", "−"),
+            (left, row),
+            (5, 0),
+            textcoords="offset points",
+            va="center",
+            bbox={"facecolor": GROUND, "edgecolor": "none", "pad": 1},  # the dashed line stays behind it
         )
     ax.axvline(1.0, color=INK, linewidth=1.2, linestyle=(0, (4, 3)))
     ax.axvline(0.0, color=INK, linewidth=0.9)

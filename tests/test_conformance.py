@@ -680,9 +680,15 @@ CALLS: dict[str, tuple[Callable[..., Any], dict[str, Any], dict[str, tuple[str, 
             "speed": ("per hour", [-1]),
             "delay": ("hours", [-1, 0.005]),
             "hours": ("hours", [0, -1, 0.005]),
-            "dt": ("hours", [0, -1]),
+            "dt": ("hours", [0, -1, 2]),
         },
     ),
+    "hedge": (
+        ps.Dealers(100, -1e5, 168).hedge,
+        {"price": 90},
+        {"price": ("USD per coin", [0, -1]), "time": ("hours", [-1])},
+    ),
+    "rate": (ps.Miners(1e6, 1e4).rate, {"price": 90}, {"price": ("USD per coin", [0, -1])}),
     "cast": (cast, {"chapter": 4}, {"chapter": ("number", [0, -1, 1.5])}),
     "Rebalancer": (
         ps.Rebalancer,
@@ -729,12 +735,14 @@ TAKES_ARRAYS = {
     "run_threshold",
     "LendingPool",
     "health",
+    "hedge",
+    "rate",
     "Dealers",
     "options.call",
     "surviving_share",
 }
 # Arguments of those that must be one number all the same.
-NUMBERS_ONLY = {"lag", "threshold", "close_factor", "bonus", "cells", "interval", "band"}
+NUMBERS_ONLY = {"lag", "threshold", "close_factor", "bonus", "cells", "interval", "band", "time"}
 MAY_BE_NONE = {"calm", "schedule", "cap", "capacity"}
 
 

@@ -93,6 +93,48 @@ MUTANTS = {
         "for turn in range(0):",
         "test_film.py::test_buyers_answer_within_the_step",
     ),
+    "a liquidation without bonus": Mutant(
+        "participants/lending_pool.py",
+        'taken = (1.0 + self.bonus) * paid / mine["price"]',
+        'taken = paid / mine["price"]',
+        "test_conformance.py::test_loans_are_repaid_settled_or_owed",
+    ),
+    "grants that outlive a halt": Mutant(
+        "participants/lending_pool.py",
+        'granted *= due | mine["traded"]',
+        "pass",
+        "test_lending_pool.py::test_who_is_healthy_again_after_a_halt_is_left_alone",
+    ),
+    "dealers who hedge the wrong way": Mutant(
+        "participants/dealers.py",
+        "self.hedge(market.price) - self.hedge(price)",
+        "self.hedge(price) - self.hedge(market.price)",
+        "test_dealers.py::test_curve_is_the_change_of_the_hedge",
+    ),
+    "expired options that are traded away": Mutant(
+        "participants/dealers.py",
+        'mine["start"] - self.hedge(price, view.time) - mine["delivered"]',
+        'mine["start"] - self.hedge(price, view.time)',
+        "test_dealers.py::test_what_expires_is_delivered_and_not_traded",
+    ),
+    "miners who sell without end": Mutant(
+        "participants/miners.py",
+        "self.horizon / 24.0 * ",
+        "",
+        "test_miners.py::test_photograph_counts_the_excess_over_its_horizon",
+    ),
+    "depth that stays in a film": Mutant(
+        "film.py",
+        "share = share * depth.book(self.view, seen)",
+        "depth.book(self.view, seen)",
+        "test_depth.py::test_depth_falls_with_realised_volatility",
+    ),
+    "depth that stays in a photograph": Mutant(
+        "market.py",
+        "self._tabulate(now * depth.at_once(_FALLS))",
+        "self._tabulate(now + 0.0 * _FALLS)",
+        "test_depth.py::test_photograph_takes_the_fall_as_one_move",
+    ),
     "a year of 8766 hours": Mutant(
         "depth.py",
         "HOURS_PER_YEAR = 8760.0",

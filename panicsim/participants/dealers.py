@@ -38,9 +38,10 @@ class Dealers(Participant):
     Notes
     -----
     They hold minus the sum of n Delta coins. Since they start hedged, a log fall of x makes them sell
-    F(x) = -sum n (Delta(P0) - Delta(P0 exp(-x))), and the gain is -Gamma P0^2 / Lambda with Gamma the sum of
+    F(x) = -sum n (Delta(P0) - Delta(P0 exp(-x))), and the gain is -Gamma P0 / Lambda with Gamma the sum of
     n gamma (chapter 8, "The hedgers"; Frey & Stremme 1997). They trade both ways. The photograph sees the
-    curve of hour 0; in the film deltas move with the clock too.
+    curve of hour 0; in the film deltas move with the clock too. They are never resting bids: long of so much
+    gamma that the gain is near -1 or below, they correct too much at each tick and the price swings.
     """
 
     strike: Any
@@ -75,18 +76,20 @@ class Dealers(Participant):
 
     def hedge(self, price: Any, time: float = 0.0) -> Any:
         """Coins held against the options alive at an hour (any shape of price in, same shape out)."""
+        price, time = self._seen(price, time)
         held = -self._sum(options.delta_at, price, time, self._live(time))
         return held if held.ndim else float(held)
 
     def gamma(self, price: Any, time: float = 0.0) -> Any:
         """Coins by which their options' delta grows per dollar; negative if they are short of options."""
+        price, time = self._seen(price, time)
         slope = self._sum(options.gamma_at, price, time, self._live(time))
         return slope if slope.ndim else float(slope)
 
     def sold_by(self, fall: Any, market: Market) -> Any:
         """Coins sold if the fall came at hour 0 (log; any shape in, same shape out)."""
-        price = market.price_at(np.clip(fall, -600.0, 600.0))
-        return self.hedge(market.price) - self.hedge(price) if np.size(fall) else np.zeros(np.shape(fall))
+        price = market.price_at(np.clip(array("fall", "log", fall), -600.0, 600.0))
+        return self.hedge(market.price) - self.hedge(price)
 
     def start(self, view: View) -> Any:
         """Return the state of one run: the hedge at the start, what is to be sold by now, and the clock."""
@@ -109,6 +112,11 @@ class Dealers(Participant):
             mine["target"] = np.where(off, target, mine["target"])
             mine["until"], mine["next"] = view.time, self._tick_after(view.time)
         return view.done - mine["target"]
+
+    @staticmethod
+    def _seen(price: Any, time: float) -> tuple[Array, float]:
+        """Check what is looked at: prices and an hour."""
+        return array("price", "USD per coin", price, above=0), scalar("time", "hours", time, at_least=0)
 
     def _tick_after(self, time: float) -> float:
         """Hour of the next hedge: the next multiple of the interval, or the next expiry."""

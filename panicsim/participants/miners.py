@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from panicsim._check import Array, scalar
+from panicsim._check import Array, array, scalar
 from panicsim.market import Market, View
 from panicsim.participants.base import Participant
 
@@ -65,7 +65,7 @@ class Miners(Participant):
 
     def rate(self, price: Any) -> Any:
         """Coins sold per day at a price (any shape in, same shape out)."""
-        price = np.asarray(price, dtype=float)
+        price = array("price", "USD per coin", price, above=0)
         needed = self.cost / price
         if self.cap is not None:
             needed = np.minimum(needed, self.cap)
