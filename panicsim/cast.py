@@ -36,6 +36,6 @@ def cast(chapter: int) -> list[Participant]:
         (8, Dealers(strike=[90, 95, 100], quantity=-5.5e4, expiry=336, name="dealers")),
         (9, Rebalancer(weight=3, aum=5.6e6, name="3× tokens")),
         (9, Rebalancer(weight=0.6, aum=40e6, name="60/40 fund")),
-        (11, Miners(cost=0.7e6, produced=1e4, horizon=72, name="miners")),
+        (11, Miners(cost=0.7e6, produced=1e4, cap=1.2e4, horizon=72, name="miners")),
     ]
     return [member for entrance, member in entrances if entrance <= chapter]

@@ -75,6 +75,20 @@ def test_who_is_healthy_again_after_a_halt_is_left_alone():
     assert ps.simulate(MARKET, [TIGHT], events, hours=12).sold["LendingPool"].any()
 
 
+def test_who_is_healthy_again_is_left_alone_though_a_cap_made_others_wait():
+    """With 500 coins an hour most wait; the price comes back, and no more is sold."""
+
+    class Cap(ps.Rule):
+        def limit(self, wants, view, mine):
+            return {name: np.maximum(want, -500 * view.dt) for name, want in wants.items()}
+
+    events = [ps.News(-0.33, at=1), ps.News(0.36, at=5)]
+    run = ps.simulate(MARKET, [TIGHT], events, [Cap()], hours=48)
+    sold = run.sold["LendingPool"][:, 0]
+    assert sold[np.searchsorted(run.time, 5.1)] == pytest.approx(500 * 4, rel=0.05)
+    assert sold[-1] == pytest.approx(500 * 4, rel=0.05)
+
+
 def test_coins_of_loans_without_debt_are_counted():
     pool = ps.LendingPool([10, 20], [0, 100])
     row = ps.metrics(ps.simulate(MARKET, [pool], hours=1)).ledger["LendingPool"]

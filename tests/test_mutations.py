@@ -101,8 +101,8 @@ MUTANTS = {
     ),
     "grants that outlive a halt": Mutant(
         "participants/lending_pool.py",
-        'granted *= due | mine["traded"]',
-        "pass",
+        "granted * (price <= until)",
+        "granted",
         "test_lending_pool.py::test_who_is_healthy_again_after_a_halt_is_left_alone",
     ),
     "dealers who hedge the wrong way": Mutant(

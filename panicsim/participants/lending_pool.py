@@ -46,7 +46,9 @@ class LendingPool(Participant):
     levels ln((1 - a)/(1 - f)) apart, the share a = (1 + b) f theta of what is left each time. A fast fall
     sells more coins for the same dollars; the film sees that, the photograph does not. In the film
     liquidators repay at the price they see and sell at the fill: the slippage is theirs. A liquidation that
-    has begun is carried out, also where the price turns within its reaction time.
+    has begun goes on until f D is repaid, and rests while the price alone makes the loan healthy. With a
+    `lag` liquidators keep coming while HF <= 1, so a loan may repay a little more; with lag 0 a step repays
+    f D.
     """
 
     collateral: Any
@@ -208,7 +210,8 @@ class LendingPool(Participant):
             "granted": np.zeros(shape),  # USD that liquidators may repay and have not yet
             "wanted": np.zeros(view.paths),  # coins that this takes
             "reach": 0,  # cells that the fall has reached on any path; the others have nothing to do
-            "traded": np.zeros(view.paths, dtype=bool),  # since the last look
+            "until": np.zeros(shape),  # up to which price they may
+            "offered": np.zeros((0, view.paths)),  # USD of it that they may repay at the price of now
             "done": np.zeros(view.paths),
             "repaid": np.zeros(view.paths),
             "settled": np.zeros(view.paths),
@@ -224,13 +227,13 @@ class LendingPool(Participant):
         collateral, debt, granted = (mine[key][:reach] for key in ("collateral", "debt", "granted"))
         worth = collateral * price
         due = self.threshold * worth <= debt
-        # Nobody may liquidate a loan that has become healthy while the market stood still.
-        granted *= due | mine["traded"]
-        mine["traded"] = np.zeros(view.paths, dtype=bool)
         np.maximum(granted, self.close_factor * debt, out=granted, where=due)
+        # What has begun goes on while the loan, as it was then, is unhealthy at the price of now.
+        until = mine["until"][:reach]
+        np.divide((1 + 1e-12) * debt, self.threshold * collateral, out=until, where=due & (collateral > 0))
         np.minimum(granted, worth / (1.0 + self.bonus), out=granted)
-        mine["price"] = price
-        mine["wanted"] = (1.0 + self.bonus) * _sum(granted) / price
+        mine["price"], mine["offered"] = price, granted * (price <= until)
+        mine["wanted"] = (1.0 + self.bonus) * _sum(mine["offered"]) / price
         return -mine["wanted"]
 
     def filled(self, coins: Array, fill: Array, view: View, mine: Any) -> None:
@@ -248,14 +251,14 @@ class LendingPool(Participant):
         share = np.minimum(share, 1.0)
         if not share.any():
             return
-        paid = share * mine["granted"][:reach]
+        paid = share * mine["offered"]
+        mine["offered"] = mine["offered"] - paid
         mine["granted"][:reach] -= paid
         mine["debt"][:reach] -= paid
         taken = (1.0 + self.bonus) * paid / mine["price"]
         left = mine["collateral"][:reach]
         np.maximum(left - taken, 0.0, out=left)
         mine[account] += _sum(paid)
-        mine["traded"] |= share > 0
         mine["done"] += share * wanted
         mine["wanted"] = wanted * (1.0 - share)
 

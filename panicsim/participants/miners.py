@@ -27,7 +27,8 @@ class Miners(Participant):
     curtailment : float
         Share of the machines that switch off, bills and all, while a day's coins do not pay a day's bills.
     horizon : float
-        Hours of selling that the photograph counts.
+        Hours of selling that the photograph counts. Where price recovers at a rate of kappa, what was sold
+        longer than about 1/kappa ago no longer weighs.
     lag : float
         Reaction time in hours.
     name : str, optional
