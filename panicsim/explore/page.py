@@ -13,7 +13,10 @@ from panicsim.explore.frames import Frame, pack
 from panicsim.explore.knobs import Knob, Place, places
 from panicsim.svg import PICTURE_CSS, squeeze
 
-_NUMBER = re.compile(r"(?:[$€£]\s?)?[−+-]?\d(?:[\d.,  ]*\d)?(?:[kMBT]\b)?(?:[\s  ]?%|×)?")
+_NUMBER = re.compile(
+    r"(?:[$€£]\s?)?[−+-]?\d+(?:[.,\u00a0\u202f ]\d{3}(?!\d))*(?:[.,]\d+)?"
+    r"(?:[kMBT]\b)?(?:[\s\u00a0\u202f]?%|×)?"
+)
 
 
 @dataclass(frozen=True)
