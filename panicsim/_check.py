@@ -68,6 +68,22 @@ def listed(name: str, unit: str, things: Any, kind: type | tuple[type, ...]) -> 
     return members
 
 
+def broadcast(**terms: Array) -> list[Array]:
+    """Return arrays in their common shape, or raise a ValueError that names them."""
+    try:
+        return list(np.broadcast_arrays(*terms.values()))
+    except ValueError:
+        shapes = ", ".join(f"{name} {term.shape}" for name, term in terms.items())
+        raise ValueError(f"{', '.join(terms)} must broadcast, got shapes {shapes}") from None
+
+
+def frozen(values: Array) -> Array:
+    """Return a copy that nobody can change."""
+    copy = np.array(values)
+    copy.flags.writeable = False
+    return copy
+
+
 def scalar(name: str, unit: str, value: Any, **bounds: float) -> float:
     """Return `value` as one finite float within its bounds, or raise a ValueError."""
     number = array(name, unit, value, **bounds)

@@ -36,14 +36,14 @@ class Depth:
     floor : float
         Share below which volatility does not push it.
     schedule : sequence of (hour, share), or callable, optional
-        Share of depth from an hour on (1 before the first), or a function of the hour of the run.
+        Share of depth from an hour on (1 before the first; it may exceed 1), or a function of the hour.
 
     Notes
     -----
-    In the film the variance of the log price is looked at twelve times in a window, so that the share does
-    not depend on the step. The photograph has no clock: it takes a fall of x as one move within one look,
-    the worst case, and hour 0 (`Market.at` gives the market of another hour). Chapter 2 shows how far
-    measured depth fell in crashes.
+    In the film the variance of the log price is looked at twelve times in a window, or at every step if
+    that is longer, so that the share hardly depends on the step. The photograph has no clock: it takes a
+    fall of x as one move within one look, the worst case, and hour 0 (`Market.at` gives the market of
+    another hour). Chapter 2 shows how far measured depth fell in crashes.
     """
 
     usd: float
@@ -57,12 +57,12 @@ class Depth:
         put = object.__setattr__
         put(self, "usd", scalar("usd", "USD per 1 %", self.usd, above=0))
         if self.calm is not None:
-            put(self, "calm", scalar("calm", "per year", self.calm, above=0))
-        put(self, "window", scalar("window", "hours", self.window, above=0))
+            put(self, "calm", scalar("calm", "per year", self.calm, at_least=1e-6, at_most=1e6))
+        put(self, "window", scalar("window", "hours", self.window, at_least=1e-6, at_most=1e6))
         put(self, "power", scalar("power", "exponent", self.power, at_least=0))
         put(self, "floor", scalar("floor", "share of depth", self.floor, above=0, at_most=1))
         if self.schedule is not None and not callable(self.schedule):
-            steps = array("schedule", "(hour, share of depth)", self.schedule)
+            steps = array("schedule", "hour, share of depth", self.schedule)
             if steps.ndim != 2 or steps.shape[1] != 2 or (np.diff(steps[:, 0]) <= 0).any():
                 raise ValueError(
                     f"schedule (hour, share of depth) must be pairs in the order of their hours, got"

@@ -13,7 +13,7 @@ from panicsim._check import Array, array, listed, scalar, whole
 from panicsim._static import is_static
 from panicsim.depth import Depth
 from panicsim.events import News, Sale
-from panicsim.market import HOURS_PER_YEAR, NO_FLOOR, Market, View
+from panicsim.market import HOURS_PER_YEAR, NO_FLOOR, NO_ROOF, Market, View
 from panicsim.participants import Participant, named, slope_signs
 from panicsim.rules import Rule
 
@@ -184,7 +184,7 @@ def simulate(
         stage.closed,
         frozenset(stage.bids),
         stage.share,
-        {name: {key: np.array(rows) for key, rows in own.items()} for name, own in stage.books.items()},
+        stage.books,
     )
 
 
@@ -212,19 +212,19 @@ class _Stage:
         dt = float(time[1])
         self.fall = np.zeros(rows)
         # What others may look at, but not change.
-        self.seen = self.fall.view()
-        self.seen.flags.writeable = False
         self.sold = {name: np.zeros(rows) for name in people}
+        self.seen, self.seen_value = _read_only(self.fall), _read_only(self.value)
+        self.seen_sold = {name: _read_only(coins) for name, coins in self.sold.items()}
         self.stay = float(np.exp(-market.recovery * dt))
         bent = liquidity is not None or any(type(rule).book is not Rule.book for rule in rules)
         self.share = np.ones((len(time) - 1, paths)) if bent else None
         self.outside = np.zeros(rows) if bent else self.due[:, None]
         self.unseen = np.zeros(paths)
-        self.floor, self.roof = np.full(paths, NO_FLOOR), np.full(paths, -NO_FLOOR)
+        self.floor, self.roof = np.full(paths, NO_FLOOR), np.full(paths, NO_ROOF)
         view = self.view = View()
         view.market, view.time, view.dt, view.paths = market, 0.0, dt, paths
         view.fall = view.value = view.done = np.zeros(paths)
-        view._records, view._row = self.sold, 0
+        view._records, view._row = self.seen_sold, 0
         self.liquidity = (liquidity, liquidity.start(view)) if liquidity else None
         bids = {n for n, p in people.items() if _rests(p, market)}
         self.bids = {n: p for n, p in people.items() if n in bids}
@@ -237,14 +237,14 @@ class _Stage:
         self.pace = {n: -float(np.expm1(-dt / p.lag)) if p.lag else 1.0 for n, p in people.items()}
         self.told = {n for n, p in people.items() if type(p).filled is not Participant.filled}
         keepers = {n for n, p in people.items() if type(p).books is not Participant.books}
-        self.books: dict[str, dict[str, list[Array]]] = {name: {} for name in keepers}
+        self.books: dict[str, dict[str, Array]] = {name: {} for name in keepers}
         self._record()
 
     def step(self, k: int) -> None:
         """Go from row k to row k + 1."""
         market, view = self.market, self.view
         fall, value = self.fall[k], self.value[k]
-        view.time, view.value, view._row = self.time[k], value, k
+        view.time, view.value, view._row = float(self.time[k]), self.seen_value[k], k
         orders = self._orders(k)
         sold: Any = self.due[k + 1] - self.due[k]
         share: Any = 1.0
@@ -273,7 +273,11 @@ class _Stage:
         # Two comparisons with rows: `np.clip` and scalars cost several times as much.
         np.maximum(np.minimum(after, self.floor, out=after), self.roof, out=self.fall[k + 1])
         if self.rules or self.books:
-            view.time, view.fall, view.value = self.time[k + 1], self.seen[k + 1], self.value[k + 1]
+            view.time, view.fall, view.value = (
+                float(self.time[k + 1]),
+                self.seen[k + 1],
+                self.seen_value[k + 1],
+            )
             view._row = k + 1
             self._settle(k)
             self._record()
@@ -288,7 +292,7 @@ class _Stage:
         orders = {}
         for name, member in self.others.items():
             view.fall = seen.get(name, fall)
-            done = self.sold[name][k]
+            done = self.seen_sold[name][k]
             view.done = done + view.closed[name] if self.rules else done
             want = member.react(view, self.state[name])
             if self.rules and member.one_way:  # what a rule closed before its time is not bought back
@@ -297,7 +301,7 @@ class _Stage:
             orders[name] = want * pace if pace < 1.0 else want
         view.fall = fall
         for rule, mine in self.rules:
-            orders = _known("limit", rule.limit(orders, view, mine), self.others)
+            orders = _lowered(orders, _known("limit", rule.limit(orders, view, mine), self.others))
         return orders
 
     def _book(self) -> Array:
@@ -385,8 +389,23 @@ class _Stage:
         view = self.view
         for name, own in self.books.items():
             view.done = self.sold[name][view._row] + view.closed.get(name, 0.0)
-            for key, row in self.crowd[name].books(view, self.state[name]).items():
-                own.setdefault(key, []).append(row)
+            entries = self.crowd[name].books(view, self.state[name])
+            if view._row == 0:
+                own.update({key: np.zeros(self.fall.shape) for key in entries})
+            if entries.keys() != own.keys():
+                raise ValueError(
+                    f"books (of {name}) must have the same entries at every step, {sorted(own)},"
+                    f" got {sorted(entries)}"
+                )
+            for key, row in entries.items():
+                own[key][view._row] = array(f"books[{key!r}]", f"of {name}", row)
+
+
+def _read_only(record: Array) -> Array:
+    """Return a view of a record for others: they may look at it, but not change it."""
+    seen = record.view()
+    seen.flags.writeable = False
+    return seen
 
 
 def _root(miss: Callable[[Array], Array], start: Array, tick: float) -> Array:
@@ -421,8 +440,18 @@ def _known(hook: str, result: Any, names: Mapping[str, Any]) -> dict[str, Array]
     return result
 
 
+def _lowered(wants: Mapping[str, Array], orders: dict[str, Array]) -> dict[str, Array]:
+    """Refuse orders that a rule has raised: they would trade what nobody wants, or has."""
+    for name, order in orders.items():
+        want = wants.get(name, 0.0)
+        if np.any(np.abs(order) > np.abs(want) * (1 + 1e-9)) or np.any(order * want < 0):
+            raise ValueError(f"limit (rule) must not raise the order of {name!r} or turn it round")
+    return orders
+
+
 def average_fill(market: Market, before: Array, after: Array, coins: Any, share: Any) -> Array:
     """Average price of a leg, USD per coin: what the book paid over the coins it took."""
+    before, after = (np.clip(fall, NO_ROOF, NO_FLOOR) for fall in (before, after))
     paid = market.proceeds(before, after) * share
     # Over a small move the middle price is exact, where the quotient of two differences is not.
     middle = np.asarray(market.price_at((before + after) / 2))
@@ -448,7 +477,7 @@ def _outside(
     _make_noise(moves, market, dt, seed, noise)
     for event in events:
         # Rounding of k dt must not push an event into the step before or after.
-        k = int(event.at / dt + 1e-9)
+        k = int(min(event.at / dt + 1e-9, steps))
         if k >= steps:
             raise ValueError(f"at (hours) must lie before the end of the run, {time[-1]:g}, got {event.at!r}")
         if isinstance(event, News):

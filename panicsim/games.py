@@ -62,9 +62,8 @@ def surviving_share(load: Any, capacity: Any = None) -> Any:
         if not limits.size:
             raise ValueError("capacity (capacity) must hold at least one venue, got an empty array")
         # The k strongest can carry everything if the weakest of them can; the largest such k survives.
-        most = limits * np.arange(1, limits.size + 1)
-        holds = most >= load[..., None] * limits.size
-        share = np.max(np.arange(1, limits.size + 1) * holds, axis=-1) / limits.size
+        most = np.maximum.accumulate((limits * np.arange(1, limits.size + 1))[::-1])
+        share = (limits.size - np.searchsorted(most, load * limits.size)) / limits.size
     return float(share) if load.ndim == 0 else share
 
 
@@ -95,8 +94,10 @@ def delayed_balance(speed: float, delay: float, hours: float, dt: float = 0.01) 
     counts = []
     for name, value in (("delay", delay), ("hours", hours)):
         count = scalar(name, "hours", value, at_least=0) / dt
-        if abs(count - round(count)) > 1e-6 or (name == "hours" and count < 0.5):
+        if abs(count - round(min(count, 1e18))) > 1e-6 * max(count, 1.0) or (name == "hours" and count < 0.5):
             raise ValueError(f"{name} (hours) must be a whole number of dt = {dt!r} hours, got {value!r}")
+        if count > 1e7:
+            raise ValueError(f"{name} (hours) must be at most 1e7 steps of dt = {dt!r} hours, got {value!r}")
         counts.append(round(count))
     late, steps = counts
     if speed * dt > 1.0:

@@ -14,6 +14,8 @@ from panicsim.depth import Depth
 
 # A price of exp(-700) of its start is zero for every purpose: a fall this deep has found no floor.
 NO_FLOOR = 700.0
+# A price of exp(200) of its start has no roof; dollars that are counted at it still fit into floats.
+NO_ROOF = -200.0
 
 # Falls at which a depth that varies with the fall is sampled; outside, the end values continue.
 _FALLS = np.arange(-20_000, 60_001) / 1e4
@@ -69,7 +71,7 @@ class Market:
         put(self, "volatility", scalar("volatility", "per year", self.volatility, at_least=0))
         depth = self.depth
         if isinstance(depth, Depth):
-            now = depth.usd * depth.scheduled(0.0)
+            now = scalar("depth at hour 0", "USD per 1 %", depth.usd * depth.scheduled(0.0), above=0)
             if depth.calm is None:
                 put(self, "_lambda", now / (0.01 * self.price))
             else:
@@ -152,8 +154,15 @@ class Market:
         average fill of q coins is P Lambda/q (1 - exp(-q/Lambda)).
         """
         if self._paid is not None:
-            return _interp(after, _FALLS, self._paid) - _interp(before, _FALLS, self._paid)
+            return self._paid_to(after) - self._paid_to(before)
         return self.depth_coins() * self.price_at(before) * -np.expm1(np.subtract(before, after))
+
+    def _paid_to(self, fall: Any) -> Any:
+        """USD that the book pays from P0 to a log fall; within a piece, and past the ends, depth stays."""
+        assert self._paid is not None and self._absorbed is not None
+        row = np.clip((np.asarray(fall) - _FALLS[0]) * 1e4, 0, len(_FALLS) - 2).astype(np.intp)
+        coins = (self._absorbed[row + 1] - self._absorbed[row]) / (_FALLS[row + 1] - _FALLS[row])
+        return self._paid[row] + coins * (self.price_at(_FALLS[row]) - self.price_at(fall))
 
     def price_at(self, fall: Any) -> Any:
         """Price in USD at a log fall."""

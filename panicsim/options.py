@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from panicsim._check import Array, array, scalar, whole
+from panicsim._check import Array, array, broadcast, scalar, whole
 from panicsim.market import HOURS_PER_YEAR
 
 # The normal distribution function at whole numbers of steps, from -9 to 9; between them its first two
@@ -109,11 +109,7 @@ def _terms(price: Any, strike: Any, hours: Any, volatility: Any) -> tuple[Array,
     strike = array("strike", "USD per coin", strike, above=0)
     hours = array("hours", "hours", hours, at_least=0)
     volatility = array("volatility", "per year", volatility, above=0)
-    try:
-        np.broadcast_shapes(price.shape, strike.shape, hours.shape, volatility.shape)
-    except ValueError:
-        shapes = f"price {price.shape}, strike {strike.shape}, hours {hours.shape}"
-        raise ValueError(f"price, strike, hours, volatility must broadcast, got shapes {shapes}") from None
+    broadcast(price=price, strike=strike, hours=hours, volatility=volatility)
     return price, strike, volatility * np.sqrt(hours / HOURS_PER_YEAR)
 
 

@@ -56,11 +56,14 @@ class ConstantProduct:
     def sell(self, coins: float) -> float:
         """USD that the pool pays for coins sold to it at once."""
         coins = (1 - self.fee) * scalar("coins", "coins", coins, at_least=0)
-        return self.usd * coins / (self.coins + coins)
+        return self.usd * (coins / (self.coins + coins))
 
     def after(self, coins: float) -> ConstantProduct:
         """Return the pool after coins were sold to it."""
-        return replace(self, coins=self.coins + coins, usd=self.usd - self.sell(coins))
+        coins = scalar("coins", "coins", coins, at_least=0)
+        # Not usd - sell: of a pool that is nearly empty that would be the rounding alone.
+        left = self.usd * (self.coins / (self.coins + (1 - self.fee) * coins))
+        return replace(self, coins=self.coins + coins, usd=left)
 
     def depth(self, fall: Any = 0.0) -> Any:
         """USD of market selling per 1 % at a log fall (any shape in, same shape out); the fee is left out.
@@ -69,7 +72,7 @@ class ConstantProduct:
         of now: it gets deeper as the price falls. ``ps.Market(price=pool.price, depth=pool.depth)`` is the
         pool as a market.
         """
-        return 0.01 * self.price * self.coins / 2 * np.exp(np.asarray(fall, dtype=float) / 2)
+        return 0.01 * self.price * self.coins / 2 * np.exp(array("fall", "log", fall) / 2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +84,7 @@ class StableSwap:
     balances : sequence of float
         Reserve of each coin, two or more, all counted in one unit (a dollar, an ether).
     amplification : float
-        A, at least 1, as the contracts count it: their Ann is A n. (The white paper writes A n^n.)
+        A, from 1 to a million, as the contracts count it: their Ann is A n. (The white paper writes A n^n.)
     fee : float
         Share of what goes out that is left with the pool.
 
@@ -108,7 +111,7 @@ class StableSwap:
         balances.flags.writeable = False
         put = object.__setattr__
         put(self, "balances", balances)
-        put(self, "amplification", scalar("amplification", "A", self.amplification, at_least=1))
+        put(self, "amplification", scalar("amplification", "A", self.amplification, at_least=1, at_most=1e6))
         put(self, "fee", scalar("fee", "share of what goes out", self.fee, at_least=0, below=1))
         put(self, "invariant", self._solved())
 
@@ -175,8 +178,10 @@ class StableSwap:
         """Return the pool after coins i were sold to it for coins j; the fee stays in it."""
         i, j = self._pair(i, j)
         balances = self.balances.copy()
-        balances[j] -= self.sell(coins, i, j)
-        balances[i] += coins
+        balances[i] += scalar("coins", "coins", coins, at_least=0)
+        # Not what was there less what is paid: of a pool that is nearly empty that would be the rounding.
+        left = float(self._other(balances[i], i, j))
+        balances[j] = left + self.fee * max(balances[j] - left, 0.0)
         return StableSwap(balances, self.amplification, self.fee)
 
     def depth(self, fall: Any = 0.0, i: int = 0, j: int = 1) -> Any:

@@ -25,7 +25,7 @@ class Rule:
         return {}
 
     def limit(self, wants: dict[str, Array], view: View, mine: Any) -> dict[str, Array]:
-        """Return the orders (signed coins, (paths,), by name) that may reach the market in this step."""
+        """Return the orders (signed coins, (paths,), by name) that may reach the market; none may grow."""
         return wants
 
     def book(self, view: View, mine: Any) -> Any:

@@ -451,7 +451,7 @@ def snapshot(thing):
         name: value.copy() if isinstance(value, np.ndarray) else copy.deepcopy(value)
         for name, value in vars(thing).items()
     }
-    return kept | ({"_map": vars(kept["_map"])} if "_map" in kept else {})
+    return kept | {name: vars(kept[name]) for name in ("_map", "_slow") if name in kept}
 
 
 @everybody
@@ -603,7 +603,7 @@ CALLS: dict[str, tuple[Callable[..., Any], dict[str, Any], dict[str, tuple[str, 
             "collateral": ("coins", [-1, [10, -1]]),
             "debt": ("USD", [-1, [[1, NAN]]]),
             "threshold": ("share of collateral", [0, -0.1, 1]),
-            "close_factor": ("share of debt", [0, -0.1, 1.1]),
+            "close_factor": ("share of debt", [0, 1e-3, -0.1, 1.1]),
             "bonus": ("share of repayment", [-0.1]),
             "cells": ("groups", [0, -1, 1.5, True]),
             "lag": ("hours", [-1]),

@@ -62,3 +62,69 @@ class Wrong(ps.Rule):
 def test_a_rule_for_nobody_is_refused():
     with pytest.raises(ValueError, match="herd"):
         ps.simulate(ps.Market(), [ps.Herd(1e6)], rules=[Wrong()], hours=1)
+
+
+# --- Readers' own participants and rules ---
+
+
+def test_history_can_be_seen_but_not_changed():
+    """An in-place operation on what the view shows would write into the record of the run."""
+
+    class Careless(ps.Participant):
+        lag = 0.5
+
+        def sold_by(self, fall, market):
+            return 1e6 * np.asarray(fall)
+
+        def react(self, view, mine):
+            want = view.done
+            want -= self.sold_by(view.fall, view.market)
+            return want
+
+    with pytest.raises(ValueError, match="read-only"):
+        ps.simulate(ps.Market(), [Careless()], [ps.News(-0.05)], hours=1)
+
+
+class Keeper(ps.Participant):
+    """Somebody with books of one's own."""
+
+    def __init__(self, entries):
+        self.entries = entries
+
+    def sold_by(self, fall, market):
+        return 0.0 * np.asarray(fall)
+
+    def start(self, view):
+        return {"n": np.zeros(view.paths)}
+
+    def books(self, view, mine):
+        mine["n"] += 1
+        return self.entries(view, mine)
+
+
+def test_books_are_copied_as_they_were():
+    run = ps.simulate(ps.Market(), [Keeper(lambda view, mine: {"n": mine["n"]})], hours=1, paths=2)
+    np.testing.assert_array_equal(run.books["Keeper"]["n"], np.arange(1, 22)[:, None] + [0, 0])
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        lambda view, mine: {"n": mine["n"]} if view.time < 0.5 else {},
+        lambda view, mine: {"n": mine["n"] * np.nan},
+        lambda view, mine: {"n": np.ones(7)},
+    ],
+)
+def test_odd_books_are_refused(entries):
+    with pytest.raises(ValueError):
+        ps.simulate(ps.Market(), [Keeper(entries)], hours=1, paths=2)
+
+
+@pytest.mark.parametrize("factor", [2.0, -0.5])
+def test_a_rule_may_not_raise_or_turn_an_order(factor):
+    class Bold(ps.Rule):
+        def limit(self, wants, view, mine):
+            return {name: factor * want for name, want in wants.items()}
+
+    with pytest.raises(ValueError, match=r"limit \(rule\) must not raise the order of 'Herd'"):
+        ps.simulate(ps.Market(), [ps.Herd(1e6)], [ps.News(-0.05)], [Bold()], hours=1)

@@ -120,3 +120,36 @@ def test_bad_debt_is_what_the_collateral_no_longer_covers():
     assert row["repaid"] == pytest.approx(1000 * 50 / 1.05, rel=1e-9)
     assert row["bad_debt"] == pytest.approx(75e3 - 1000 * 50 / 1.05, rel=1e-9)
     assert ps.metrics(run).bad_debt == row["bad_debt"]
+
+
+def test_bad_debt_of_a_path_does_not_depend_on_the_others_or_on_the_last_step():
+    """A jump in the last step is in the books, though nobody has looked at it yet."""
+    pool, market = ps.LendingPool(1000, 75e3), ps.Market(depth=1e12)
+    last, before = (
+        ps.metrics(ps.simulate(market, [pool], [ps.News(-0.7, at=at)], hours=1)).bad_debt
+        for at in (0.95, 0.90)
+    )
+    assert last == pytest.approx(75e3 - 1000 * 100 * np.exp(-0.7), rel=1e-6)
+    assert before > last
+    noise = np.zeros((20, 2))
+    noise[-1, 0] = noise[5, 1] = -400
+    wild = ps.Market(depth=1e12, volatility=1.0)
+    beside = ps.simulate(wild, [pool], hours=1, paths=2, noise=noise)
+    alone = ps.simulate(wild, [pool], hours=1, noise=noise[:, [0]])
+    assert ps.metrics(beside).bad_debt[0] == ps.metrics(alone).bad_debt[0] > 0
+
+
+def test_what_is_closed_before_it_is_wanted_lowers_later_wants():
+    class Settle(ps.Rule):
+        def settle(self, view, mine):
+            if 1.9 < view.time < 1.98:
+                view.close("LendingPool", 3_000.0)
+
+    events = [ps.News(-0.10, at=1), ps.News(-0.2, at=3)]
+    run = ps.simulate(MARKET, [TIGHT], events, [Settle()], hours=8)
+    row = ps.metrics(run).ledger["LendingPool"]
+    closed = run.closed["LendingPool"][-1, 0]
+    assert closed >= 3_000
+    assert row["coins"] + closed + row["collateral"] == pytest.approx(TIGHT.collateral.sum(), rel=1e-9)
+    assert row["repaid"] + row["settled"] + row["owed"] == pytest.approx(4e6, rel=1e-9)
+    assert row["settled"] > 0

@@ -101,3 +101,10 @@ def test_markets_are_values():
     with pytest.raises(AttributeError):
         MARKET.price = 5
     assert "depth=2000000.0" in repr(MARKET)
+
+
+@pytest.mark.parametrize(("before", "after"), [(-3, -2.5), (6, 7), (10, 20), (0, 3e-5), (0.013, 0.01301)])
+def test_a_book_by_fall_pays_what_a_book_by_number_pays(before, after):
+    """The same depth as a number and as a function: money agrees outside the table and between its rows."""
+    plain, table = ps.Market(), ps.Market(depth=lambda fall: 2e6 + 0 * fall)
+    assert table.proceeds(before, after) == pytest.approx(plain.proceeds(before, after), rel=1e-9)

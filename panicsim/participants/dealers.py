@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from panicsim import options
-from panicsim._check import Array, array, scalar
+from panicsim._check import Array, array, broadcast, frozen, scalar
 from panicsim.market import HOURS_PER_YEAR, Market, View
 from panicsim.participants.base import Participant
 
@@ -42,6 +42,7 @@ class Dealers(Participant):
     n gamma (chapter 8, "The hedgers"; Frey & Stremme 1997). They trade both ways. The photograph sees the
     curve of hour 0; in the film deltas move with the clock too. They are never resting bids: long of so much
     gamma that the gain is near -1 or below, they correct too much at each tick and the price swings.
+    Every option is a pass over the prices: add up those with the same strike and expiry beforehand.
     """
 
     strike: Any
@@ -64,15 +65,8 @@ class Dealers(Participant):
             "quantity": array("quantity", "options", self.quantity),
             "expiry": array("expiry", "hours", self.expiry, above=0),
         }
-        try:
-            wide = np.broadcast_arrays(*terms.values())
-        except ValueError:
-            shapes = ", ".join(f"{name} {term.shape}" for name, term in terms.items())
-            raise ValueError(f"strike, quantity, expiry must broadcast, got shapes {shapes}") from None
-        for name, values in zip(terms, wide, strict=True):
-            copy = values.copy()
-            copy.flags.writeable = False
-            put(self, name, copy)
+        for name, values in zip(terms, broadcast(**terms), strict=True):
+            put(self, name, frozen(values))
 
     def hedge(self, price: Any, time: float = 0.0) -> Any:
         """Coins held against the options alive at an hour (any shape of price in, same shape out)."""

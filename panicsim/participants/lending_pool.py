@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from panicsim._check import Array, array, scalar, whole
+from panicsim._check import Array, array, broadcast, frozen, scalar, whole
 from panicsim.market import Market, View
 from panicsim.participants.base import Participant
 from panicsim.participants.level_map import LevelMap
@@ -62,6 +62,7 @@ class LendingPool(Participant):
     one_way: bool = field(default=True, init=False, repr=False)
     _bare: bool = field(init=False, repr=False)
     _map: LevelMap = field(init=False, repr=False)
+    _slow: LevelMap = field(init=False, repr=False)
     _cells: tuple[Array, Array] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -71,23 +72,18 @@ class LendingPool(Participant):
         put(
             self,
             "close_factor",
-            scalar("close_factor", "share of debt", self.close_factor, above=0, at_most=1),
+            scalar("close_factor", "share of debt", self.close_factor, at_least=0.01, at_most=1),
         )
         put(self, "bonus", scalar("bonus", "share of repayment", self.bonus, at_least=0))
         put(self, "cells", whole("cells", "groups of loans", self.cells, 1))
         collateral = array("collateral", "coins", self.collateral, at_least=0)
         debt = array("debt", "USD", self.debt, at_least=0)
-        try:
-            wide = np.broadcast_arrays(collateral, debt)
-        except ValueError:
-            shapes = f"collateral {collateral.shape}, debt {debt.shape}"
-            raise ValueError(f"collateral, debt must broadcast, got shapes {shapes}") from None
-        for name, values in zip(("collateral", "debt"), wide, strict=True):
-            copy = values.copy()
-            copy.flags.writeable = False
-            put(self, name, copy)
+        wide = broadcast(collateral=collateral, debt=debt)
+        put(self, "collateral", frozen(wide[0]))
+        put(self, "debt", frozen(wide[1]))
         put(self, "_bare", bool(np.any((self.collateral == 0) & (self.debt > 0))))
         put(self, "_map", LevelMap.of(np.ravel(self.liquidation_price), np.ravel(self.collateral)))
+        put(self, "_slow", self._slowly())
         put(self, "_cells", self._grouped())
 
     def _grouped(self) -> tuple[Array, Array]:
@@ -154,14 +150,20 @@ class LendingPool(Participant):
 
     def health(self, price: Any) -> Any:
         """Health factor of each loan at a price, theta C P / D; infinite without debt."""
-        worth = self.threshold * self.collateral * array("price", "USD per coin", price, above=0)
+        worth = self.threshold * self._worth(price)
         health = np.divide(worth, self.debt, out=np.full(worth.shape, np.inf), where=self.debt > 0)
         return health if health.ndim else float(health)
 
     def ltv(self, price: Any) -> Any:
         """Debt over the value of the collateral of each loan at a price; 0 without debt."""
-        worth = self.collateral * array("price", "USD per coin", price, above=0)
-        return _over(self.debt, worth)
+        return _over(self.debt, self._worth(price))
+
+    def _worth(self, price: Any) -> Array:
+        """Worth of each loan's collateral at a price, USD."""
+        price, coins = broadcast(
+            price=array("price", "USD per coin", price, above=0), collateral=self.collateral
+        )
+        return coins * price
 
     def liquidated(self, price: float) -> LendingPool:
         """Return the pool after one liquidation, at a price, of every loan whose health is 1 or less."""
@@ -183,22 +185,16 @@ class LendingPool(Participant):
 
     def sold_by(self, fall: Any, market: Market) -> Any:
         """Coins sold once the price has slowly fallen by `fall` (log; any shape in, same shape out)."""
+        return self._slow.sold_by(fall, market)
+
+    def _slowly(self) -> LevelMap:
+        """The map of a slow fall: what is left of a loan is reached again and again, further down."""
         share = (1.0 + self.bonus) * self.close_factor * self.threshold
-        if share >= 1.0:
-            return self._map.sold_by(fall, market)
         if self.close_factor == 1.0:
-            return share * self._map.sold_by(fall, market)
+            return self._map.again(min(share, 1.0), np.inf)
         # What is left has 1 - a of the coins and 1 - f of the debt; if it is no healthier, all goes at once.
-        apart = np.log((1.0 - share) / (1.0 - self.close_factor))
-        if apart <= 0.0:
-            return self._map.sold_by(fall, market)
-        sold, weight = share * self._map.sold_by(fall, market), share
-        first = np.log(market.price / self._map.highest) if self._map.highest else np.inf
-        fall = np.asarray(fall, dtype=float)
-        while weight > 1e-15 and np.max(fall, initial=0.0) - apart >= first - 1e-4:
-            weight, fall = weight * (1.0 - share), fall - apart
-            sold = sold + weight * self._map.reached(fall, market)
-        return sold
+        apart = np.log((1.0 - share) / (1.0 - self.close_factor)) if share < 1.0 else 0.0
+        return self._map.again(share, apart) if apart > 0.0 else self._map
 
     def start(self, view: View) -> Any:
         """Return the books of one run: collateral and debt by cell and path, and what is being repaid."""
@@ -219,7 +215,6 @@ class LendingPool(Participant):
 
     def react(self, view: View, mine: Any) -> Array:
         """Return the wanted flow in coins, all of it sales."""
-        self._settle(view, mine)
         price = np.asarray(view.market.price_at(view.fall))
         coins, debt = self._cells
         healthy = self.threshold * coins * price.min(initial=np.inf) > debt
@@ -234,6 +229,7 @@ class LendingPool(Participant):
         np.minimum(granted, worth / (1.0 + self.bonus), out=granted)
         mine["price"], mine["offered"] = price, granted * (price <= until)
         mine["wanted"] = (1.0 + self.bonus) * _sum(mine["offered"]) / price
+        self._settle(view, mine)  # also what was closed before it was wanted
         return -mine["wanted"]
 
     def filled(self, coins: Array, fill: Array, view: View, mine: Any) -> None:
@@ -268,11 +264,12 @@ class LendingPool(Participant):
         Bad debt is what is owed beyond the worth of the collateral that is left, at the price of the moment.
         """
         self._settle(view, mine)
-        collateral, debt, reach = mine["collateral"], mine["debt"], mine["reach"]
-        short = debt[:reach] - collateral[:reach] * view.market.price_at(view.fall)
+        collateral, debt = mine["collateral"], mine["debt"]
+        # Of all cells: the price of now may have jumped past some that `react` has not looked at yet.
+        short = debt - collateral * view.market.price_at(view.fall)
         return {
-            "repaid": mine["repaid"].copy(),
-            "settled": mine["settled"].copy(),
+            "repaid": mine["repaid"],
+            "settled": mine["settled"],
             "owed": _sum(debt),
             "collateral": _sum(collateral) + np.sum(self.collateral, where=self.debt == 0),
             "bad_debt": _sum(np.maximum(short, 0.0)),
@@ -292,5 +289,5 @@ def _sum(rows: Array) -> Array:
 def _over(debt: Array, worth: Array) -> Any:
     """Quotient of debt and what secures it: 0 without debt, infinite without security."""
     with np.errstate(divide="ignore"):
-        quotient = np.where(debt > 0, debt / np.where(debt > 0, worth, 1.0), 0.0)
+        quotient = np.where(debt > 0, debt / np.where(debt > 0, worth + 0.0, 1.0), 0.0)
     return quotient if quotient.ndim else float(quotient)

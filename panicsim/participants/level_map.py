@@ -13,6 +13,8 @@ from panicsim.market import Market
 
 # The map has a row for every 0.1 basis point of log price.
 ROWS_PER_UNIT = 1e5
+# It ends where a price is 1e-13 of the highest; what is reached only there is in the last row.
+LAST_ROW = 3_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,10 +44,20 @@ class LevelMap:
         below, coins = below[live], coins[live]
         # Row 0 is "nothing reached yet", so the highest price stands in row 1.
         top = float(below.min()) - 1.0 / ROWS_PER_UNIT if below.size else 0.0
-        # The map ends where a price is 1e-13 of the highest: what is reached only there is in its last row.
-        rows = np.minimum(np.rint((below - top) * ROWS_PER_UNIT), 30 * ROWS_PER_UNIT).astype(np.intp)
+        rows = np.minimum(np.rint((below - top) * ROWS_PER_UNIT), LAST_ROW).astype(np.intp)
         table = np.cumsum(np.bincount(rows, weights=coins, minlength=1), dtype=float)
         return cls(float(price[live].max(initial=0.0)), top, table)
+
+    def again(self, share: float, apart: float) -> LevelMap:
+        """Draw the map in which a share of what is left is taken at each level, and `apart` further down."""
+        times = math.ceil(math.log(1e-15) / math.log1p(-share)) if share < 1.0 else 1
+        shifts = np.rint(np.minimum(np.arange(1, times) * apart, 40.0) * ROWS_PER_UNIT).astype(np.intp)
+        shifts = np.append(0, shifts[shifts < LAST_ROW])
+        pieces = np.diff(self.table, prepend=0.0)
+        rows = np.zeros(len(pieces) + shifts[-1])
+        for k, shift in enumerate(shifts):
+            rows[shift : shift + len(pieces)] += share * (1.0 - share) ** k * pieces
+        return LevelMap(self.highest, self.top, np.cumsum(rows))
 
     def touches(self, market: Market) -> bool:
         """Tell whether something is reached before any fall: it lies above P0, or within half a row."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from panicsim._check import Array, array, scalar, whole
+from panicsim._check import Array, array, broadcast, frozen, scalar, whole
 from panicsim.market import Market, View
 from panicsim.participants.base import Participant
 from panicsim.participants.level_map import LevelMap
@@ -80,17 +80,8 @@ class Longs(Participant):
         entry, leverage, maintenance = _terms(self.entry, self.leverage, self.maintenance)
         size = array("size", "coins", self.size, at_least=0)
         terms = {"entry": entry, "size": size, "leverage": leverage, "maintenance": maintenance}
-        try:
-            wide = np.broadcast_arrays(*terms.values())
-        except ValueError:
-            shapes = ", ".join(f"{name} {term.shape}" for name, term in terms.items())
-            raise ValueError(
-                f"entry, size, leverage, maintenance must broadcast, got shapes {shapes}"
-            ) from None
-        for name, values in zip(terms, wide, strict=True):
-            copy = values.copy()
-            copy.flags.writeable = False
-            object.__setattr__(self, name, copy)
+        for name, values in zip(terms, broadcast(**terms), strict=True):
+            object.__setattr__(self, name, frozen(values))
         self._draw_map()
 
     def _draw_map(self) -> None:
@@ -172,11 +163,7 @@ def _terms(entry: Any, leverage: Any, maintenance: Any) -> tuple[Array, Array, A
     entry = array("entry", "USD per coin", entry, above=0)
     leverage = array("leverage", "times", leverage, at_least=1)
     maintenance = array("maintenance", "share of position", maintenance, at_least=0, below=1)
-    try:
-        np.broadcast_shapes(entry.shape, leverage.shape, maintenance.shape)
-    except ValueError:
-        shapes = f"entry {entry.shape}, leverage {leverage.shape}, maintenance {maintenance.shape}"
-        raise ValueError(f"entry, leverage, maintenance must broadcast, got shapes {shapes}") from None
+    broadcast(entry=entry, leverage=leverage, maintenance=maintenance)
     too_much = maintenance * leverage >= 1
     # Without debt (leverage 1) there is nothing to maintain; the bound is 1, which is checked above.
     if too_much.any():

@@ -78,7 +78,7 @@ class Miners(Participant):
 
     def _excess(self, fall: Any, market: Market) -> Any:
         """Coins per day beyond those sold at P0."""
-        return self.rate(market.price_at(np.minimum(fall, 600.0))) - self.rate(market.price)
+        return self.rate(market.price_at(np.clip(fall, -600.0, 600.0))) - self.rate(market.price)
 
     def start(self, view: View) -> Any:
         """Return the state of one run: coins that should have been sold by now."""
