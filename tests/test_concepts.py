@@ -258,7 +258,10 @@ def test_spent_buyers_leave_the_gain_as_it_was():
 # --- Rebalancing (R8) ---
 
 
-@pytest.mark.parametrize(("weight", "factor"), [(3, 6), (-1, 2), (0.6, -0.24), (1, 0), (0, 0), (2, 2)])
+@pytest.mark.parametrize(
+    ("weight", "factor"),
+    [(3, 6), (-1, 2), (0.6, -0.24), (1, 0), (0, 0), (2, 2), (-3, 12), (-2, 6), (4, 12), (0.5, -0.25)],
+)
 def test_rebalancer_trades_w_times_w_minus_one(weight, factor):
     """[R8] w (w - 1) A r to first order: 6, 2, -0.24."""
     crowd = [ps.Rebalancer(weight, aum=5e6)]

@@ -238,7 +238,9 @@ class LendingPool(Participant):
 
     def _settle(self, view: View, mine: Any) -> None:
         """Book what rules have closed: it was settled between the parties."""
-        self._pay(np.maximum(view.done - mine["done"], 0.0), "settled", mine)
+        closed = view.done - mine["done"]
+        # Less than this is rounding, and waits until it is more.
+        self._pay(np.where(closed > 1e-9 * mine["wanted"], closed, 0.0), "settled", mine)
 
     def _pay(self, coins: Array, account: str, mine: Any) -> None:
         """Hand over coins for the dollars that they stand for, at every cell in proportion."""
@@ -265,8 +267,11 @@ class LendingPool(Participant):
         """
         self._settle(view, mine)
         collateral, debt = mine["collateral"], mine["debt"]
-        # Of all cells: the price of now may have jumped past some that `react` has not looked at yet.
-        short = debt - collateral * view.market.price_at(view.fall)
+        price = np.asarray(view.market.price_at(view.fall))
+        # The price of now may have jumped past loans that `react` has not looked at yet.
+        under = np.sum(self._cells[1] > self._cells[0] * price.min(initial=np.inf))
+        low = slice(max(mine["reach"], int(under)))
+        short = debt[low] - collateral[low] * price
         return {
             "repaid": mine["repaid"],
             "settled": mine["settled"],
