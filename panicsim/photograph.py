@@ -63,7 +63,7 @@ class Cascade:
 
     @property
     def gain(self) -> float:
-        """Share of the fall that the crowd made, (x - s)/x: the gain averaged over the way down."""
+        """Share of the fall that the crowd made, (x - s)/x, which is the gain averaged over the way down."""
         if self.diverged:
             return 1.0
         return (self.fall - self.shock) / self.fall if self.fall else float("nan")

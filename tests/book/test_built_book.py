@@ -168,6 +168,20 @@ def test_every_figure_answers_the_keyboard(name, visit):
             figure.locator(".ps-reset").click()  # at the end of one knob another may have no effect
 
 
+# Formulas that run under their number, or out of the screen.
+CUT_FORMULAS = """[...document.querySelectorAll(".katex-display")].filter(formula => {
+    const ends = [...formula.querySelectorAll(".base")].map(part => part.getBoundingClientRect().right);
+    const number = formula.parentElement.querySelector(".eqno");
+    return Math.max(...ends) > (number ? number.getBoundingClientRect().left + 2 : innerWidth);
+}).map(formula => formula.closest("[id]")?.id ?? formula.textContent.slice(0, 60))"""
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_formulas_fit_a_phone(name, visit):
+    tab = visit(name, width=390)
+    assert tab.evaluate(CUT_FORMULAS) == []
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_formulas_are_drawn(name):
     html = (HTML / f"{name}.html").read_text()
