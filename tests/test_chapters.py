@@ -117,7 +117,7 @@ def test_visible_code_is_short(path):
     assert lengths[-1] <= 20
     # What is longer runs out of the column and has to be scrolled.
     shown = [c["source"] for c in cells(path, "code") if not tags(c) & HIDDEN]
-    assert max(len(line) for source in shown for line in source.splitlines()) <= 88
+    assert max(len(line) for source in shown for line in source.splitlines()) <= 86
 
 
 @over_chapters
