@@ -211,8 +211,8 @@ class _Stage:
         rows = (len(time), paths)
         dt = float(time[1])
         self.fall = np.zeros(rows)
-        # What others may look at, but not change.
         self.sold = {name: np.zeros(rows) for name in people}
+        # What others may look at, but not change.
         self.seen, self.seen_value = _read_only(self.fall), _read_only(self.value)
         self.seen_sold = {name: _read_only(coins) for name, coins in self.sold.items()}
         self.stay = float(np.exp(-market.recovery * dt))
@@ -242,9 +242,9 @@ class _Stage:
 
     def step(self, k: int) -> None:
         """Go from row k to row k + 1."""
-        market, view = self.market, self.view
+        market = self.market
         fall, value = self.fall[k], self.value[k]
-        view.time, view.value, view._row = float(self.time[k]), self.seen_value[k], k
+        self._show(k)
         orders = self._orders(k)
         sold: Any = self.due[k + 1] - self.due[k]
         share: Any = 1.0
@@ -273,14 +273,15 @@ class _Stage:
         # Two comparisons with rows: `np.clip` and scalars cost several times as much.
         np.maximum(np.minimum(after, self.floor, out=after), self.roof, out=self.fall[k + 1])
         if self.rules or self.books:
-            view.time, view.fall, view.value = (
-                float(self.time[k + 1]),
-                self.seen[k + 1],
-                self.seen_value[k + 1],
-            )
-            view._row = k + 1
+            self._show(k + 1)
             self._settle(k)
             self._record()
+
+    def _show(self, row: int) -> None:
+        """Let the view show a row of the records."""
+        view = self.view
+        view.time, view._row = float(self.time[row]), row
+        view.fall, view.value = self.seen[row], self.seen_value[row]
 
     def _orders(self, k: int) -> dict[str, Array]:
         """Signed coins that reach the market in this step, by name of those who send orders."""
