@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from panicsim._check import Array
+from panicsim._check import Array, summed
 from panicsim.film import Run, average_fill
 from panicsim.market import NO_FLOOR
 from panicsim.participants import Longs
@@ -130,14 +130,14 @@ def _ledger(run: Run) -> dict[str, dict[str, Array]]:
     ledger = {}
     for name, coins in {**orders, **bids}.items():
         dollars = coins * fills[name]
-        ledger[name] = {"coins": coins.sum(axis=0), "usd": dollars.sum(axis=0)}
+        ledger[name] = {"coins": summed(coins), "usd": summed(dollars)}
         member = run.crowd[name]
         if isinstance(member, Longs):
             ledger[name] |= _debts(member, run.sold[name], run.closed[name], dollars)
         ledger[name] |= {key: rows[-1] for key, rows in run.books.get(name, {}).items()}
     if run.outside.any():
         usd = outside * at_first
-        ledger["Sale"] = {"coins": outside.sum(axis=0), "usd": usd.sum(axis=0)}
+        ledger["Sale"] = {"coins": summed(outside), "usd": summed(usd)}
     return ledger
 
 
@@ -149,8 +149,8 @@ def _debts(member: Longs, sold: Array, closed: Array, dollars: Array) -> dict[st
     debt = debt * np.divide(np.diff(sold, axis=0), done, out=np.zeros(done.shape), where=done > 0)
     repaid = np.minimum(debt, dollars)
     return {
-        "debt": debt.sum(axis=0),
-        "repaid": repaid.sum(axis=0),
-        "bad_debt": (debt - repaid).sum(axis=0),
-        "refund": (dollars - repaid).sum(axis=0),
+        "debt": summed(debt),
+        "repaid": summed(repaid),
+        "bad_debt": summed(debt - repaid),
+        "refund": summed(dollars - repaid),
     }

@@ -211,6 +211,14 @@ def test_paths_do_not_touch(entry):
         np.testing.assert_array_equal(scene(crowd, noise=NOISE[:, [j]]).fall[:, 0], together[:, j])
 
 
+def test_ledgers_of_paths_do_not_touch():
+    """The dollars and coins of a path are the same to the last digit whoever runs beside it."""
+    together, alone = (ps.metrics(scene(everyone(), noise=noise)).ledger for noise in (NOISE, NOISE[:, [2]]))
+    for name, row in together.items():
+        for entry, numbers in row.items():
+            assert numbers[2] == alone[name][entry][0], (name, entry)
+
+
 @every_rule
 def test_paths_do_not_touch_under_rules(rule):
     together = scene(everyone(), rules=[rule]).fall

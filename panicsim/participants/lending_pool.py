@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from panicsim._check import Array, array, broadcast, frozen, scalar, whole
+from panicsim._check import Array, array, broadcast, frozen, scalar, summed, whole
 from panicsim.market import Market, View
 from panicsim.participants.base import Participant
 from panicsim.participants.level_map import LevelMap
@@ -228,7 +228,7 @@ class LendingPool(Participant):
         np.divide((1 + 1e-12) * debt, self.threshold * collateral, out=until, where=due & (collateral > 0))
         np.minimum(granted, worth / (1.0 + self.bonus), out=granted)
         mine["price"], mine["offered"] = price, granted * (price <= until)
-        mine["wanted"] = (1.0 + self.bonus) * _sum(mine["offered"]) / price
+        mine["wanted"] = (1.0 + self.bonus) * summed(mine["offered"]) / price
         self._settle(view, mine)  # also what was closed before it was wanted
         return -mine["wanted"]
 
@@ -256,7 +256,7 @@ class LendingPool(Participant):
         taken = (1.0 + self.bonus) * paid / mine["price"]
         left = mine["collateral"][:reach]
         np.maximum(left - taken, 0.0, out=left)
-        mine[account] += _sum(paid)
+        mine[account] += summed(paid)
         mine["done"] += share * wanted
         mine["wanted"] = wanted * (1.0 - share)
 
@@ -275,20 +275,10 @@ class LendingPool(Participant):
         return {
             "repaid": mine["repaid"],
             "settled": mine["settled"],
-            "owed": _sum(debt),
-            "collateral": _sum(collateral) + np.sum(self.collateral, where=self.debt == 0),
-            "bad_debt": _sum(np.maximum(short, 0.0)),
+            "owed": summed(debt),
+            "collateral": summed(collateral) + np.sum(self.collateral, where=self.debt == 0),
+            "bad_debt": summed(np.maximum(short, 0.0)),
         }
-
-
-def _sum(rows: Array) -> Array:
-    """Sum over the cells, one after the other: a path must not notice how many there are beside it.
-
-    Numpy adds rows in turn, but a single column in halves.
-    """
-    if rows.shape[1] == 1 and len(rows):
-        return np.cumsum(rows[:, 0])[-1:]
-    return np.asarray(rows.sum(axis=0))
 
 
 def _over(debt: Array, worth: Array) -> Any:
