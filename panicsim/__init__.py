@@ -24,11 +24,22 @@ from panicsim.participants import (
     Miners,
     Participant,
     Rebalancer,
+    SeniorTranche,
     ValueBuyers,
     liquidation_price,
 )
 from panicsim.photograph import Cascade, Gain, cascade, loop_gain, tipping_shock
-from panicsim.rules import Rule
+from panicsim.rules import (
+    CircuitBreaker,
+    Fees,
+    Governance,
+    Liquidators,
+    Oracle,
+    RedemptionQueue,
+    Rule,
+    VolatilityMargin,
+    Waterfall,
+)
 
 if TYPE_CHECKING:
     from panicsim.explore import explore as explore
@@ -37,23 +48,32 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Cascade",
+    "CircuitBreaker",
     "Dealers",
     "Depth",
     "Fear",
+    "Fees",
     "Gain",
+    "Governance",
     "Herd",
     "LendingPool",
+    "Liquidators",
     "Longs",
     "Market",
     "Miners",
     "News",
+    "Oracle",
     "Participant",
     "Rebalancer",
+    "RedemptionQueue",
     "Rule",
     "Run",
     "Sale",
+    "SeniorTranche",
     "ValueBuyers",
     "View",
+    "VolatilityMargin",
+    "Waterfall",
     "cascade",
     "estimate_depth",
     "liquidation_price",

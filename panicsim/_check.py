@@ -32,13 +32,16 @@ def array(
     if (given.dtype.kind not in "iuf" and given.size) or isinstance(value, np.ma.MaskedArray):
         raise ValueError(f"{name} ({unit}) must be a number or an array of numbers, got {value!r}")
     numbers = np.asarray(given, dtype=float)
-    checks = [
-        (~np.isfinite(numbers), "finite"),
-        (numbers < at_least, f"at least {at_least:g}"),
-        (numbers <= above, f"above {above:g}"),
-        (numbers > at_most, f"at most {at_most:g}"),
-        (numbers >= below, f"below {below:g}"),
-    ]
+    checks = [(~np.isfinite(numbers), "finite")]
+    # Rules ask at every step: a bound that is not there costs nothing.
+    if at_least > -np.inf:
+        checks.append((numbers < at_least, f"at least {at_least:g}"))
+    if above > -np.inf:
+        checks.append((numbers <= above, f"above {above:g}"))
+    if at_most < np.inf:
+        checks.append((numbers > at_most, f"at most {at_most:g}"))
+    if below < np.inf:
+        checks.append((numbers >= below, f"below {below:g}"))
     for broken, rule in checks:
         if broken.any():
             raise ValueError(f"{name} ({unit}) must be {rule}, got {float(numbers[broken].flat[0])!r}")

@@ -12,6 +12,7 @@ from panicsim.participants import (
     Miners,
     Participant,
     Rebalancer,
+    SeniorTranche,
     ValueBuyers,
 )
 
@@ -24,7 +25,7 @@ def cast(chapter: int) -> list[Participant]:
     chapter : int
         1 or more. The gains after a fall of 5 % are about 0.30 for the panic, -0.25 for the value buyers,
         0.15 for fear, 0.25 for the longs, 0.15 for the loans, 0.20 for the dealers, 0.15 and -0.05 for the
-        two funds, and 0.01 for the miners.
+        two funds, and 0.01 for the miners. The senior fund has none there, and a step near a fall of 17 %.
     """
     chapter = whole("chapter", "number", chapter, 1)
     entrances: list[tuple[int, Participant]] = [
@@ -37,5 +38,6 @@ def cast(chapter: int) -> list[Participant]:
         (9, Rebalancer(weight=3, aum=5.6e6, name="3× tokens")),
         (9, Rebalancer(weight=0.6, aum=40e6, name="60/40 fund")),
         (11, Miners(cost=0.7e6, produced=1e4, cap=1.2e4, horizon=72, name="miners")),
+        (14, SeniorTranche(pool=8e6, name="senior fund")),
     ]
     return [member for entrance, member in entrances if entrance <= chapter]

@@ -9,14 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from panicsim._check import Array, array, scalar
+from panicsim.volatility import HOURS_PER_YEAR, LOOKS, Realised
 
 if TYPE_CHECKING:
     from panicsim.market import View
-
-HOURS_PER_YEAR = 8760.0
-
-# The price is looked at so many times in a window, whatever the step of a run.
-LOOKS = 12
 
 
 @dataclass(frozen=True)
@@ -92,20 +88,10 @@ class Depth:
         jump = -np.expm1(-1.0 / LOOKS) * HOURS_PER_YEAR / look
         return self.thinned((self.calm or 0.0) ** 2 + jump * np.square(fall))
 
-    def start(self, view: View) -> Any:
+    def start(self, view: View) -> Realised:
         """Return what a run has to remember of its price."""
-        return {
-            "time": view.time,
-            "fall": view.fall,
-            "variance": np.full(view.paths, (self.calm or 0.0) ** 2),
-        }
+        return Realised(view, self.window, self.calm or 0.0)
 
-    def book(self, view: View, mine: Any) -> Array:
+    def book(self, view: View, mine: Realised) -> Array:
         """Share of depth that is there in a step, (paths,)."""
-        passed = view.time - mine["time"]
-        if passed >= self.window / LOOKS * (1 - 1e-9):
-            keep = np.exp(-passed / self.window)
-            fresh = np.square(view.fall - mine["fall"]) * HOURS_PER_YEAR / passed
-            mine["variance"] = keep * mine["variance"] + (1.0 - keep) * fresh
-            mine["time"], mine["fall"] = view.time, view.fall
-        return np.asarray(self.scheduled(view.time) * self.thinned(mine["variance"]))
+        return np.asarray(self.scheduled(view.time) * self.thinned(mine.look(view)))

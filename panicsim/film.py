@@ -14,8 +14,9 @@ from panicsim._static import is_static
 from panicsim.depth import Depth
 from panicsim.events import News, Sale
 from panicsim.market import HOURS_PER_YEAR, NO_FLOOR, NO_ROOF, Market, View
-from panicsim.participants import Participant, named, slope_signs
+from panicsim.participants import Participant, named, numbered, slope_signs
 from panicsim.rules import Rule
+from panicsim.rules.base import known
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -53,7 +54,8 @@ class Run:
     share : array (steps, paths) or None
         Share of depth that was there in each step; None without a `Depth` or a rule that bends the book.
     books : dict of dicts of arrays (steps + 1, paths)
-        What participants recorded of their own books (`Participant.books`), by name.
+        What participants and rules recorded of their own books (`Participant.books`, `Rule.books`), by name.
+    rules : dict of rules by name
     """
 
     market: Market
@@ -67,6 +69,7 @@ class Run:
     bids: frozenset[str] = frozenset()
     share: Array | None = None
     books: Mapping[str, Mapping[str, Array]] = field(default_factory=dict)
+    rules: Mapping[str, Rule] = field(default_factory=dict)
 
     @property
     def price(self) -> Array:
@@ -143,10 +146,12 @@ def simulate(
 
     Notes
     -----
-    One step: everybody sees row k; those who trade on it send orders; rules limit them; the orders, then
-    news and noise of [t_k, t_k + dt) move the price; recovery pulls it towards value; resting bids answer
-    the result; row k + 1 is recorded; rules settle. Noise is news that comes all day: it moves value, and
-    the price with it. Trades move value by the `permanent` share of their impact (chapter 3).
+    One step: rules say what row k is seen as; those who trade on it send orders; rules limit them, and leave
+    a share of the book; the orders, then news and noise of [t_k, t_k + dt) move the price; recovery pulls it
+    towards value; resting bids answer the result; row k + 1 is recorded; rules settle. Orders go on gathering
+    while a market is closed, and meet when it opens: a lag is a time to decide, and that passes. Noise is
+    news that comes all day: it moves value, and the price with it. Trades move value by the `permanent` share
+    of their impact (chapter 3).
     """
     hours = scalar("hours", "hours", hours, above=0)
     dt = scalar("dt", "hours", dt, above=0)
@@ -155,11 +160,12 @@ def simulate(
         raise ValueError(f"hours (hours) must be a whole number of dt = {dt!r} hours, got {hours!r}")
     paths, seed = whole("paths", "count", paths, 1), whole("seed", "start of the draws", seed, 0)
     people = named(crowd, market)
+    venue = numbered(listed("rules", "Rule", rules, Rule), {*people, "Sale"})
     time = dt * np.arange(steps + 1, dtype=float)
     outside = _outside(
         market, listed("events", "News or Sale", events, (News, Sale)), time, paths, seed, noise
     )
-    stage = _Stage(market, people, listed("rules", "Rule", rules, Rule), time, paths, *outside)
+    stage = _Stage(market, people, venue, time, paths, *outside)
     market = market.whole
     try:
         # A number that is not a number would spread silently along its path.
@@ -185,6 +191,7 @@ def simulate(
         frozenset(stage.bids),
         stage.share,
         stage.books,
+        venue,
     )
 
 
@@ -195,7 +202,7 @@ class _Stage:
         self,
         market: Market,
         people: Mapping[str, Participant],
-        rules: list[Rule],
+        rules: Mapping[str, Rule],
         time: Array,
         paths: int,
         value: Array,
@@ -216,14 +223,17 @@ class _Stage:
         self.seen, self.seen_value = _read_only(self.fall), _read_only(self.value)
         self.seen_sold = {name: _read_only(coins) for name, coins in self.sold.items()}
         self.stay = float(np.exp(-market.recovery * dt))
-        bent = liquidity is not None or any(type(rule).book is not Rule.book for rule in rules)
+        bent = liquidity is not None or any(type(rule).book is not Rule.book for rule in rules.values())
         self.share = np.ones((len(time) - 1, paths)) if bent else None
         self.outside = np.zeros(rows) if bent else self.due[:, None]
         self.unseen = np.zeros(paths)
         self.floor, self.roof = np.full(paths, NO_FLOOR), np.full(paths, NO_ROOF)
         view = self.view = View()
-        view.market, view.time, view.dt, view.paths = market, 0.0, dt, paths
+        view.market, view.crowd, view.time, view.dt, view.paths = market, people, 0.0, dt, paths
+        view.waited = np.zeros(paths)
         view.fall = view.value = view.done = np.zeros(paths)
+        view.seen, view.wanted, view.share = dict.fromkeys(people, view.fall), {}, 1.0
+        view._leg = (view.fall, view.fall, 0.0)
         view._records, view._row = self.seen_sold, 0
         self.liquidity = (liquidity, liquidity.start(view)) if liquidity else None
         bids = {n for n, p in people.items() if _rests(p, market)}
@@ -231,13 +241,18 @@ class _Stage:
         self.others = {n: p for n, p in people.items() if n not in bids}
         view.closed = {name: np.zeros(paths) for name in self.others}
         self.state = {name: p.start(view) for name, p in people.items()}
-        self.rules = [(rule, rule.start(view)) for rule in rules]
+        begun = {name: rule.start(view) for name, rule in rules.items()}
+        self.rules = [(rule, begun[name]) for name, rule in rules.items()]
         self.closed = {name: np.zeros(rows if rules else (len(time), 1)) for name in self.others}
         # The share of the gap between want and fill that an order closes in one step.
         self.pace = {n: -float(np.expm1(-dt / p.lag)) if p.lag else 1.0 for n, p in people.items()}
         self.told = {n for n, p in people.items() if type(p).filled is not Participant.filled}
-        keepers = {n for n, p in people.items() if type(p).books is not Participant.books}
-        self.books: dict[str, dict[str, Array]] = {name: {} for name in keepers}
+        keepers = {n: p for n, p in people.items() if type(p).books is not Participant.books}
+        venues = {n: r for n, r in rules.items() if type(r).books is not Rule.books}
+        self.keepers: list[tuple[str, Rule | Participant, Any]]
+        self.keepers = [(n, r, begun[n]) for n, r in venues.items()]
+        self.keepers += [(n, p, self.state[n]) for n, p in keepers.items()]
+        self.books: dict[str, dict[str, Array]] = {name: {} for name, _, _ in self.keepers}
         self._record()
 
     def step(self, k: int) -> None:
@@ -250,6 +265,7 @@ class _Stage:
         share: Any = 1.0
         if self.share is not None:
             share = self.share[k] = self._book()
+            self.view.waited = np.where(share > 0, 0.0, self.view.waited + self.view.dt)
             orders = {name: order * (share > 0) for name, order in orders.items()}
             self.outside[k + 1] = np.where(share > 0, self.due[k + 1], self.outside[k])
             sold = self.outside[k + 1] - self.outside[k]
@@ -259,6 +275,8 @@ class _Stage:
             np.subtract(self.sold[name][k], order, out=self.sold[name][k + 1])
             sold = sold - order
         after = self._impact(fall, sold, share)
+        if self.rules:
+            self.view.share, self.view._leg = share, (fall, after, sold)
         if told := [name for name in self.told if name in orders]:
             self._tell({name: orders[name] for name in told}, fall, after, sold, share)
         value = value + (after - fall) * market.permanent if market.permanent else value
@@ -286,23 +304,30 @@ class _Stage:
     def _orders(self, k: int) -> dict[str, Array]:
         """Signed coins that reach the market in this step, by name of those who send orders."""
         view, fall = self.view, self.seen[k]
-        view.fall = fall
-        seen: dict[str, Array] = {}
+        view.seen, view.wanted = dict.fromkeys(self.crowd, fall), {}
         for rule, mine in self.rules:
-            seen.update(_known("see", rule.see(view, mine), self.crowd))
+            for name, shown in known("see", rule.see(view, mine), self.crowd, view.paths).items():
+                view.seen[name] = np.clip(shown, NO_ROOF, NO_FLOOR)
+        waited = self.share is not None and view.waited.any()
         orders = {}
         for name, member in self.others.items():
-            view.fall = seen.get(name, fall)
+            view.fall = view.seen[name]
             done = self.seen_sold[name][k]
             view.done = done + view.closed[name] if self.rules else done
             want = member.react(view, self.state[name])
             if self.rules and member.one_way:  # what a rule closed before its time is not bought back
                 want = np.where(view.closed[name] > 0, np.minimum(want, 0.0), want)
             pace = self.pace[name]
-            orders[name] = want * pace if pace < 1.0 else want
+            if waited and member.lag:  # those who had time to decide while the market was closed
+                longer = -np.expm1(-(view.dt + view.waited) / member.lag)
+                orders[name] = want * np.where(view.waited > 0, longer, pace)
+            else:
+                orders[name] = want * pace if pace < 1.0 else want
+            view.wanted[name] = want
         view.fall = fall
         for rule, mine in self.rules:
-            orders = _lowered(orders, _known("limit", rule.limit(orders, view, mine), self.others))
+            lowered = known("limit", rule.limit(orders, view, mine), self.others, view.paths)
+            orders = _lowered(orders, lowered)
         return orders
 
     def _book(self) -> Array:
@@ -373,7 +398,7 @@ class _Stage:
 
     def _tell(self, orders: dict[str, Array], fall: Array, after: Array, sold: Any, share: Any) -> None:
         """Tell those who ask what they traded and at which average price."""
-        fill = average_fill(self.market, fall, after, sold, share)
+        fill = self.market.average_fill(fall, after, sold, share)
         for name, coins in orders.items():
             self.crowd[name].filled(coins, fill, self.view, self.state[name])
 
@@ -386,11 +411,15 @@ class _Stage:
                 closed[k + 1] = self.view.closed[name]
 
     def _record(self) -> None:
-        """Keep what participants say of their own books."""
+        """Keep what participants and rules say of their own books."""
         view = self.view
-        for name, own in self.books.items():
-            view.done = self.sold[name][view._row] + view.closed.get(name, 0.0)
-            entries = self.crowd[name].books(view, self.state[name])
+        for name, keeper, mine in self.keepers:
+            own = self.books[name]
+            if name in self.sold:
+                view.done = self.sold[name][view._row] + view.closed.get(name, 0.0)
+            entries = keeper.books(view, mine)
+            if not isinstance(entries, dict):
+                raise ValueError(f"books (of {name}) must return a dict of arrays by name, got {entries!r}")
             if view._row == 0:
                 own.update({key: np.zeros(self.fall.shape) for key in entries})
             if entries.keys() != own.keys():
@@ -434,13 +463,6 @@ def _root(miss: Callable[[Array], Array], start: Array, tick: float) -> Array:
     return u
 
 
-def _known(hook: str, result: Any, names: Mapping[str, Any]) -> dict[str, Array]:
-    """Refuse what a rule says about somebody who is not there: a typing error would do nothing, silently."""
-    if not isinstance(result, dict) or not result.keys() <= names.keys():
-        raise ValueError(f"{hook} (rule) must return a dict with names of {sorted(names)}, got {result!r}")
-    return result
-
-
 def _lowered(wants: Mapping[str, Array], orders: dict[str, Array]) -> dict[str, Array]:
     """Refuse orders that a rule has raised: they would trade what nobody wants, or has."""
     for name, order in orders.items():
@@ -448,15 +470,6 @@ def _lowered(wants: Mapping[str, Array], orders: dict[str, Array]) -> dict[str, 
         if np.any(np.abs(order) > np.abs(want) * (1 + 1e-9)) or np.any(order * want < 0):
             raise ValueError(f"limit (rule) must not raise the order of {name!r} or turn it round")
     return orders
-
-
-def average_fill(market: Market, before: Array, after: Array, coins: Any, share: Any) -> Array:
-    """Average price of a leg, USD per coin: what the book paid over the coins it took."""
-    before, after = (np.clip(fall, NO_ROOF, NO_FLOOR) for fall in (before, after))
-    paid = market.proceeds(before, after) * share
-    # Over a small move the middle price is exact, where the quotient of two differences is not.
-    middle = np.asarray(market.price_at((before + after) / 2))
-    return np.divide(paid, coins, out=middle, where=np.abs(after - before) > 1e-6)
 
 
 def _rests(member: Participant, market: Market) -> bool:

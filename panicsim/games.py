@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
-from panicsim._check import Array, array, scalar
+from panicsim._check import Array, array, scalar, whole
 
 
 def run_threshold(payoff: Any) -> Any:
@@ -65,6 +66,50 @@ def surviving_share(load: Any, capacity: Any = None) -> Any:
         most = np.maximum.accumulate((limits * np.arange(1, limits.size + 1))[::-1])
         share = (limits.size - np.searchsorted(most, load * limits.size)) / limits.size
     return float(share) if load.ndim == 0 else share
+
+
+def auction_share(bidders: int, through: float = 1.0, most: float = 1.0) -> float:
+    """Share of its worth that an auction brings, on average, if anybody bids at all.
+
+    Parameters
+    ----------
+    bidders : int
+        Those who would bid. What it is worth to each is spread evenly from nothing to its full worth.
+    through : float
+        Probability with which each gets his bid through, as on a congested chain.
+    most : float
+        Share of its worth that the seller is owed: what is bid beyond it is not his.
+
+    Returns
+    -------
+    float
+        Between 0 and `most`; 0 if nobody would bid.
+
+    Notes
+    -----
+    Among n who bid, the price is the second highest of their values. It is at most v with probability n
+    v^(n-1) - (n-1) v^n, so that up to a most of t the seller gets t - t^n + (n-1)/(n+1) t^(n+1) on average,
+    and (n-1)/(n+1) if t = 1: a sole bidder pays nothing (chapter 12, "Who is paid to catch the knife?";
+    Vickrey 1961).
+    """
+    bidders = whole("bidders", "count", bidders, 0)
+    through = scalar("through", "probability", through, at_least=0, at_most=1)
+    most = scalar("most", "share of its worth", most, at_least=0, at_most=1)
+    if bidders == 0 or through == 0.0:
+        return 0.0
+    count = np.arange(1, bidders + 1) if through < 1.0 else np.array([bidders])
+    brings = second_bid(count, most)
+    if through == 1.0:
+        return float(brings[0])
+    # The chance that k get through, k = 1, 2, ..., in logs: large counts have no place in a float.
+    ways = [math.lgamma(bidders + 1) - math.lgamma(k + 1) - math.lgamma(bidders - k + 1) for k in count]
+    chance = np.exp(ways + count * math.log(through) + (bidders - count) * math.log1p(-through))
+    return float(np.sum(chance * brings) / np.sum(chance))
+
+
+def second_bid(count: Any, most: Any) -> Any:
+    """Mean of min(second highest bid, most), as a share of the worth, of one bidder or more (any shapes)."""
+    return most - most**count + (count - 1) / (count + 1) * most ** (count + 1)
 
 
 def delayed_balance(speed: float, delay: float, hours: float, dt: float = 0.01) -> Array:

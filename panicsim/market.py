@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from panicsim._check import Array, array, scalar
-from panicsim.depth import HOURS_PER_YEAR as HOURS_PER_YEAR
 from panicsim.depth import Depth
+from panicsim.volatility import HOURS_PER_YEAR as HOURS_PER_YEAR
 
 # A price of exp(-700) of its start is zero for every purpose: a fall this deep has found no floor.
 NO_FLOOR = 700.0
@@ -155,7 +155,11 @@ class Market:
         """
         if self._paid is not None:
             return self._paid_to(after) - self._paid_to(before)
-        return self.depth_coins() * self.price_at(before) * -np.expm1(np.subtract(before, after))
+        rise = np.subtract(before, after)
+        # Between close prices the exponential is exact; between far ones it could overflow.
+        far = self.price_at(before) - self.price_at(after)
+        near = self.price_at(before) * -np.expm1(np.minimum(rise, 1.0))
+        return self.depth_coins() * np.where(rise > 1.0, far, near)
 
     def _paid_to(self, fall: Any) -> Any:
         """USD that the book pays from P0 to a log fall; within a piece, and past the ends, depth stays."""
@@ -163,6 +167,17 @@ class Market:
         row = np.clip((np.asarray(fall) - _FALLS[0]) * 1e4, 0, len(_FALLS) - 2).astype(np.intp)
         coins = (self._absorbed[row + 1] - self._absorbed[row]) / (_FALLS[row + 1] - _FALLS[row])
         return self._paid[row] + coins * (self.price_at(_FALLS[row]) - self.price_at(fall))
+
+    def average_fill(self, before: Array, after: Array, coins: Any, share: Any = 1.0) -> Array:
+        """Average price of a trade, USD per coin: what a share of the book paid over the coins it took.
+
+        The trade took the price between two log falls, (paths,); sales have positive coins.
+        """
+        before, after = (np.clip(fall, NO_ROOF, NO_FLOOR) for fall in (before, after))
+        paid = self.proceeds(before, after) * share
+        # Over a small move the middle price is exact, where the quotient of two differences is not.
+        middle = np.asarray(self.price_at((before + after) / 2))
+        return np.divide(paid, coins, out=middle, where=np.abs(after - before) > 1e-6)
 
     def price_at(self, fall: Any) -> Any:
         """Price in USD at a log fall."""
@@ -184,6 +199,7 @@ class View:
     Attributes
     ----------
     market : Market
+    crowd : mapping of participants by name
     time, dt : float
         Hours since the start, and the length of a step.
     paths : int
@@ -197,11 +213,40 @@ class View:
         Coins sold on the market so far, by name of participant (a new dict each time).
     closed : dict of arrays (paths,)
         Coins closed without a market sale so far, by name of participant.
+    seen : dict of arrays (paths,)
+        For rules: the log fall that each is shown, as far as rules before this one have bent it.
+    wanted : dict of arrays (paths,)
+        For rules: the whole flow that each who sends orders wants in this step, signed coins; an order is the
+        part of it that his lag lets through.
+    waited : array (paths,)
+        For rules: hours for which the market has been closed before this step; 0 while it is open.
+    share : array (paths,) or float
+        For rules, when they settle: the share of depth that was there in the step; 0 in a closed market.
+    fill : array (paths,)
+        For rules, when they settle: the average price of the orders of the step, USD per coin.
     """
 
-    __slots__ = ("_records", "_row", "closed", "done", "dt", "fall", "market", "paths", "time", "value")
+    __slots__ = (
+        "_leg",
+        "_records",
+        "_row",
+        "closed",
+        "crowd",
+        "done",
+        "dt",
+        "fall",
+        "market",
+        "paths",
+        "seen",
+        "share",
+        "time",
+        "value",
+        "waited",
+        "wanted",
+    )
 
     market: Market
+    crowd: Mapping[str, Any]
     time: float
     dt: float
     paths: int
@@ -209,6 +254,11 @@ class View:
     value: Array
     done: Array
     closed: dict[str, Array]
+    seen: dict[str, Array]
+    wanted: dict[str, Array]
+    waited: Array
+    share: Any
+    _leg: tuple[Array, Array, Any]
     _records: dict[str, Array]
     _row: int
 
@@ -216,6 +266,11 @@ class View:
     def sold(self) -> dict[str, Array]:
         """Coins sold on the market so far; put together when asked for, because few ask."""
         return {name: rows[self._row] for name, rows in self._records.items()}
+
+    @property
+    def fill(self) -> Array:
+        """Average price of the orders of the step; computed when asked for."""
+        return self.market.average_fill(*self._leg, self.share)
 
     def close(self, name: str, coins: Any) -> None:
         """Close coins of a participant without a market sale: what it wants to sell falls by as much."""

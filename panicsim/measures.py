@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from panicsim._check import Array, summed
-from panicsim.film import Run, average_fill
+from panicsim.film import Run
 from panicsim.market import NO_FLOOR
 from panicsim.participants import Longs
 
@@ -32,9 +32,9 @@ class Metrics:
     half_life : array (paths,)
         Hours from that moment until half of it is gone; NaN if the run ends before.
     bad_debt : array (paths,)
-        USD that liquidated longs owed beyond what their coins brought, and loans beyond what their collateral
-        is worth. Owners of longs who are closed in the same step share its average price and cover for each
-        other, as if one engine had sold for all of them.
+        USD that liquidated longs owed beyond what their coins brought, loans beyond what their collateral is
+        worth, and what auctions of `Liquidators` brought too little. Owners of longs who are closed in the
+        same step share its average price and cover for each other, as if one engine had sold for all of them.
     ledger : dict of dict
         By participant, and for sales from outside: `coins` sold and `usd` received, (paths,) each. For
         `Longs` also `debt` of what was liquidated = `repaid` + `bad_debt`, and the `refund` to owners. For
@@ -76,6 +76,7 @@ def metrics(run: Run) -> Metrics:
     dislocation = run.fall - run.value_fall
     ledger = _ledger(run)
     bad_debt = sum((row["bad_debt"] for row in ledger.values() if "bad_debt" in row), np.zeros(fall.shape))
+    bad_debt = bad_debt + sum(rows["shortfall"][-1] for rows in run.books.values() if "shortfall" in rows)
     return Metrics(
         fall=fall,
         shock=shock,
@@ -124,8 +125,8 @@ def _ledger(run: Run) -> dict[str, dict[str, Array]]:
     """Coins and dollars of everybody, leg by leg: coins sold in a step times the average fill of its leg."""
     orders, bids, outside, after, before, share = _legs(run)
     first, last = sum(orders.values(), outside), sum(bids.values(), 0.0 * outside)
-    at_first = average_fill(run.market, run.fall[:-1], after, first, share)
-    at_last = average_fill(run.market, before, run.fall[1:], last, share)
+    at_first = run.market.average_fill(run.fall[:-1], after, first, share)
+    at_last = run.market.average_fill(before, run.fall[1:], last, share)
     fills = {**dict.fromkeys(orders, at_first), **dict.fromkeys(bids, at_last)}
     ledger = {}
     for name, coins in {**orders, **bids}.items():

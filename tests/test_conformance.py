@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from plain import LAMBDA, coarser, fill
 
 import panicsim as ps
-from panicsim import games, options
+from panicsim import games, options, rules, tranches
 from panicsim.cast import cast
 
 # --- Who takes part ---
@@ -67,11 +67,12 @@ PARTICIPANTS = {
     "dealers short of options": Entry(lambda size, **kw: dealers(-1.5e5 * size, **kw), curve_only=False),
     "dealers long of options": Entry(lambda size, **kw: dealers(1.5e5 * size, **kw), curve_only=False),
     "miners": Entry(lambda size, **kw: ps.Miners(3e6 * size, 4e4 * size, **kw), curve_only=False),
+    "senior fund": Entry(lambda size, **kw: ps.SeniorTranche(4e6 * size, trigger=0.6, **kw)),
     "diamond hands": Entry(lambda size, **kw: Diamond(4e6 * size)),
 }
 everybody = pytest.mark.parametrize("entry", PARTICIPANTS.values(), ids=PARTICIPANTS)
 
-# --- Rules, until the library ships its own ---
+# --- Rules: a reader's own, of a few lines each, and the library's ---
 
 
 class Halt(ps.Rule):
@@ -136,6 +137,9 @@ class LateMark(ps.Rule):
         return dict.fromkeys(view.sold, mine[max(len(mine) - 1 - self.steps, 0)])
 
 
+GATED = ps.RedemptionQueue(delay=0.5, per_day=1e6, gate=0.15, shut=3, rush=0.02)
+QUEUE_OF_WINNERS = np.full(40, 500.0)
+
 # Name: (rule that acts, the same rule with nothing to do).
 RULES = {
     "none": (ps.Rule(), ps.Rule()),
@@ -144,6 +148,37 @@ RULES = {
     "cap": (Cap(2e3), Cap(np.inf)),
     "deleverage": (Deleverage(0.3), Deleverage(0.0)),
     "late mark": (LateMark(5), LateMark(0)),
+    "oracle elsewhere": (ps.Oracle(venues=3, window=0.5, lag=0.2), ps.Oracle()),
+    "oracle pushed": (
+        ps.Oracle(push=0.08, at=3, over=2, heartbeat=1.0, deviation=0.02),
+        ps.Oracle(push=9.0, at=30),
+    ),
+    "liquidators": (
+        ps.Liquidators(gas=1e3, capacity=4e5, latency=0.3, caution=0.5, congestion=2, bidders=3),
+        ps.Liquidators(),
+    ),
+    "fees": (ps.Fees(window=6, floor=0.5), ps.Fees(turnover=1e9)),
+    "linked fees": (
+        ps.Fees(linked=True, elasticity=0.5, calm=0.4, floor=0.5),
+        ps.Fees(linked=True, turnover=1e9),
+    ),
+    "waterfall": (
+        ps.Waterfall(adl=0.4, policy="queue", winners=QUEUE_OF_WINNERS),
+        ps.Waterfall(adl=0.4, winners=[0.0]),
+    ),
+    "insured waterfall": (ps.Waterfall(1e4, 0.4, "capped", QUEUE_OF_WINNERS, 0.5), ps.Waterfall(1e6)),
+    "queue": (GATED, ps.RedemptionQueue()),
+    "breaker": (ps.CircuitBreaker([0.06, 0.12], [1.0, 2.0], magnet=0.02), ps.CircuitBreaker(600.0)),
+    "breaker without auction": (ps.CircuitBreaker(0.06, auction=False), ps.CircuitBreaker(0.06, 0.0)),
+    "margin": (
+        ps.VolatilityMargin(floor=0.006, horizon=4, lookback=3, speed=2),
+        ps.VolatilityMargin(multiple=0),
+    ),
+    "guardian": (ps.Governance(GATED, 0.5, rush=0.03), ps.Governance(GATED, None, rush=0.03)),
+    "timelock": (
+        ps.Governance(Deleverage(0.4), 3.0, trigger=0.03),
+        ps.Governance(Deleverage(0.4), 30.0, trigger=0.0),
+    ),
 }
 every_rule = pytest.mark.parametrize("rule", [act for act, _ in RULES.values()], ids=RULES)
 
@@ -171,8 +206,8 @@ def background():
     return [ps.Herd(0.4e6, name="background")]
 
 
-def everyone():
-    return [entry.make(0.25) for entry in PARTICIPANTS.values()]
+def everyone(size=0.25):
+    return [entry.make(size) for entry in PARTICIPANTS.values()]
 
 
 def same(one, other, tolerance=0.0):
@@ -274,7 +309,7 @@ def test_money_is_conserved_under_rules(rule):
 
 @pytest.mark.parametrize("depth", FLEEING.values(), ids=FLEEING)
 def test_money_is_conserved_while_depth_flees(depth):
-    run = scene(everyone(), market=ps.Market(depth=depth, volatility=0.8, recovery=0.02, permanent=0.3))
+    run = scene(everyone(0.2), market=ps.Market(depth=depth, volatility=0.8, recovery=0.02, permanent=0.3))
     books_balance(run, run.share)
     assert run.share.min() < 0.6
     assert run.share.max() == 1.0
@@ -283,8 +318,8 @@ def test_money_is_conserved_while_depth_flees(depth):
 @pytest.mark.parametrize("depth", FLEEING.values(), ids=FLEEING)
 def test_paths_do_not_touch_while_depth_flees(depth):
     market = ps.Market(depth=depth, volatility=0.8)
-    alone = scene(everyone(), market=market, noise=NOISE[:, [2]]).fall
-    np.testing.assert_array_equal(alone[:, 0], scene(everyone(), market=market).fall[:, 2])
+    alone = scene(everyone(0.2), market=market, noise=NOISE[:, [2]]).fall
+    np.testing.assert_array_equal(alone[:, 0], scene(everyone(0.2), market=market).fall[:, 2])
 
 
 def test_drift_is_news_noise_and_nothing_else():
@@ -318,7 +353,7 @@ def test_loans_are_repaid_settled_or_owed(rule):
     closed = np.broadcast_to(run.closed["LendingPool"][-1], row["coins"].shape)
     np.testing.assert_allclose(row["coins"] + closed + row["collateral"], coins, rtol=1e-9)
     assert (row["coins"] + closed > 0).all()
-    assert (row["settled"] > 0).all() == isinstance(rule, Deleverage)
+    assert (row["settled"] > 1).any() == (rule in (RULES["deleverage"][0], RULES["timelock"][0]))
     # A repaid dollar took 1 + b dollars of coins, at the prices of the steps, none above P0.
     assert (row["coins"] * 100 >= 1.05 * row["repaid"] * (1 - 1e-9)).all()
     assert (row["bad_debt"] <= row["owed"]).all()
@@ -335,6 +370,83 @@ def test_debt_belongs_to_the_coins_that_were_sold(share):
     assert row["debt"][0] == pytest.approx((1 - share) * owed, rel=1e-3)
     done = run.sold["Longs"][-1, 0] + np.atleast_2d(run.closed["Longs"])[-1, 0]
     assert done == pytest.approx(600.0 * touched.sum(), rel=1e-9)
+
+
+SORTS = sorted(PARTICIPANTS)
+# The library's own rules and a reader's, with numbers that are drawn.
+AMOUNT, FEAR = st.floats(0.05, 1.0), st.floats(0.0, 0.05)
+DRAWN_RULES = [
+    st.builds(ps.Oracle, venues=st.integers(1, 4), window=AMOUNT, lag=AMOUNT, heartbeat=AMOUNT),
+    st.builds(ps.Oracle, push=st.floats(-0.2, 0.2), at=st.floats(0, 20), over=st.floats(0, 10)),
+    st.builds(ps.Liquidators, gas=st.floats(0, 3e3), capacity=st.floats(1e3, 1e6), latency=AMOUNT),
+    st.builds(ps.Liquidators, caution=AMOUNT, congestion=st.floats(0, 5), bidders=st.integers(0, 5)),
+    st.builds(ps.Fees, fee=st.floats(1e-4, 0.1), linked=st.booleans(), elasticity=AMOUNT, window=AMOUNT),
+    st.builds(
+        ps.Waterfall,
+        fund=st.sampled_from([0.0, 5e3]),
+        adl=AMOUNT,
+        policy=st.sampled_from(["queue", "pro_rata", "capped"]),
+        winners=st.sampled_from([None, QUEUE_OF_WINNERS]),
+        cap=AMOUNT,
+    ),
+    st.builds(ps.RedemptionQueue, delay=AMOUNT, per_day=st.floats(1e4, 1e6), gate=AMOUNT, rush=FEAR),
+    st.builds(ps.CircuitBreaker, fall=AMOUNT, pause=AMOUNT, auction=st.booleans(), magnet=FEAR),
+    st.builds(ps.VolatilityMargin, multiple=st.floats(0, 5), lookback=AMOUNT, speed=AMOUNT),
+    st.builds(
+        ps.Governance,
+        rule=st.sampled_from([GATED, ps.CircuitBreaker(0.1), ps.Oracle(venues=3), Deleverage(0.3)]),
+        delay=AMOUNT,
+        trigger=AMOUNT,
+        rush=FEAR,
+    ),
+    st.builds(Deleverage, AMOUNT),
+    st.builds(Thin, st.floats(0.3, 1.0)),
+]
+
+
+@settings(max_examples=60)
+@given(
+    sizes=st.dictionaries(st.sampled_from(SORTS), st.floats(0.05, 0.5), min_size=2, max_size=6),
+    rules=st.lists(st.one_of(DRAWN_RULES), min_size=1, max_size=5),
+)
+def test_any_crowd_under_any_rules_keeps_its_books(sizes, rules):
+    """Dollars and coins close at every step, whoever trades and whatever rules are combined."""
+    crowd = [PARTICIPANTS[name].make(size) for name, size in sizes.items()]
+    run = scene(crowd, rules=rules, noise=NOISE[::2, :3])
+    assume(run.fall.max() < 20)  # a market without a floor has no money to count
+    books_balance(run, 1.0 if run.share is None else run.share)
+    ledger = ps.metrics(run).ledger
+    for name, member in run.crowd.items():
+        row = ledger[name]
+        if isinstance(member, ps.LendingPool):
+            debt, coins = member.debt.sum(), member.collateral.sum()
+            np.testing.assert_allclose(row["repaid"] + row["settled"] + row["owed"], debt, rtol=1e-9)
+            left = row["coins"] + run.closed[name][-1] + row["collateral"]
+            np.testing.assert_allclose(left, coins, rtol=1e-9)
+        if isinstance(member, ps.Longs):
+            assert (
+                np.abs(row["debt"] - row["repaid"] - row["bad_debt"]).max() < 1e-9 * 100 * member.size.sum()
+            )
+            held = run.sold[name] + run.closed[name]
+            assert (held <= member.size.sum() * (1 + 1e-9)).all()
+            assert (np.diff(held, axis=0) >= -1e-6).all()
+    for name, rule in run.rules.items():
+        _check_rule_books(run, ledger, rule, run.books.get(name, {}))
+
+
+def _check_rule_books(run, ledger, rule, own):
+    """What a rule says of its money adds up with what the others booked."""
+    if isinstance(rule, ps.Waterfall):
+        longs = [row for name, row in ledger.items() if isinstance(run.crowd.get(name), ps.Longs)]
+        bad = sum((row["bad_debt"] for row in longs), np.zeros(run.fall.shape[1]))
+        np.testing.assert_allclose(own["paid"][-1] + own["socialised"][-1], bad, rtol=1e-7, atol=1e-3)
+        np.testing.assert_allclose(own["fund"] + own["paid"], rule.fund, rtol=1e-12, atol=1e-9)
+        assert (own["taken"] >= own["adl"] * (1 - 1e-9)).all()
+        assert (np.diff(own["haircut"], axis=0) >= 0).all()
+    if isinstance(rule, ps.Liquidators):
+        pools = [row for name, row in ledger.items() if isinstance(run.crowd.get(name), ps.LendingPool)]
+        repaid = sum((row["repaid"] for row in pools), np.zeros(run.fall.shape[1]))
+        np.testing.assert_allclose(own["received"][-1] + own["shortfall"][-1], repaid, rtol=1e-7, atol=1e-3)
 
 
 def test_lowered_want_comes_back():
@@ -459,7 +571,7 @@ def snapshot(thing):
         name: value.copy() if isinstance(value, np.ndarray) else copy.deepcopy(value)
         for name, value in vars(thing).items()
     }
-    return kept | {name: vars(kept[name]) for name in ("_map", "_slow") if name in kept}
+    return kept | {name: vars(kept[name]) for name in ("_map", "_slow", "rule") if name in kept}
 
 
 @everybody
@@ -613,6 +725,7 @@ CALLS: dict[str, tuple[Callable[..., Any], dict[str, Any], dict[str, tuple[str, 
             "threshold": ("share of collateral", [0, -0.1, 1]),
             "close_factor": ("share of debt", [0, 1e-3, -0.1, 1.1]),
             "bonus": ("share of repayment", [-0.1]),
+            "halt": ("share of collateral", [0, -1, 0.8]),
             "cells": ("groups", [0, -1, 1.5, True]),
             "lag": ("hours", [-1]),
         },
@@ -708,6 +821,150 @@ CALLS: dict[str, tuple[Callable[..., Any], dict[str, Any], dict[str, tuple[str, 
         {"per_percent": 1e6, "capital": 1e7},
         {"per_percent": ("USD per 1 %", [-1]), "capital": ("USD", [-1]), "lag": ("hours", [-1])},
     ),
+    "SeniorTranche": (
+        ps.SeniorTranche,
+        {"pool": 1e6},
+        {
+            "pool": ("USD", [-1]),
+            "junior": ("share of the pool", [0, 1, -0.1]),
+            "trigger": ("share of the junior", [0, 1.1, -0.1]),
+            "redeeming": ("share of the seniors", [1.1, -0.1]),
+            "lag": ("hours", [-1]),
+        },
+    ),
+    "Oracle": (
+        ps.Oracle,
+        {},
+        {
+            "venues": ("quotes", [0, 1.5, True]),
+            "window": ("hours", [-1]),
+            "lag": ("hours", [-1]),
+            "heartbeat": ("hours", [-1]),
+            "deviation": ("log", [-0.1]),
+            "push": ("log", []),
+            "pushed": ("quotes", [-1, 2, 1.5]),
+            "at": ("hours", [-1]),
+            "over": ("hours", [-1]),
+        },
+    ),
+    "Liquidators": (
+        ps.Liquidators,
+        {},
+        {
+            "gas": ("USD", [-1]),
+            "bonus": ("share of repayment", [-0.1]),
+            "capacity": ("USD per hour", [-1]),
+            "latency": ("hours", [-1]),
+            "caution": ("standard deviations", [-1]),
+            "congestion": ("exponent", [-1]),
+            "bidders": ("count", [-1, 1.5]),
+            "window": ("hours", [0, -1]),
+        },
+    ),
+    "Fees": (
+        ps.Fees,
+        {},
+        {
+            "fee": ("share of a trade", [0, -0.1, 1]),
+            "turnover": ("share of the pool per day", [-1]),
+            "calm": ("per year", [0, -1]),
+            "linked": ("True or False", ["no", 1, None]),
+            "elasticity": ("exponent", [-1]),
+            "window": ("hours", [0, -1]),
+            "floor": ("share of depth", [0, -1, 1.1]),
+        },
+    ),
+    "Fees.share": (ps.Fees().share, {"volatility": 0.8}, {"volatility": ("per year", [-1])}),
+    "Waterfall": (
+        ps.Waterfall,
+        {},
+        {
+            "fund": ("USD", [-1]),
+            "adl": ("share of liquidations", [-0.1, 1.1]),
+            "policy": ("name", ["", "alphabet", None, 5]),
+            "winners": ("coins", [[-1], NAN]),
+            "cap": ("share of a position", [-0.1, 1.1]),
+        },
+    ),
+    "RedemptionQueue": (
+        ps.RedemptionQueue,
+        {},
+        {
+            "delay": ("hours", [-1]),
+            "per_day": ("coins per day", [-1]),
+            "gate": ("log", [-0.1]),
+            "shut": ("hours", [-1]),
+            "rush": ("log", [-0.1]),
+        },
+    ),
+    "RedemptionQueue with a gate": (
+        ps.RedemptionQueue,
+        {"gate": 0.1},
+        {
+            **dict.fromkeys(("delay", "shut"), ("hours", [-1])),
+            "per_day": ("coins per day", [-1]),
+            "gate": ("log", [-0.1]),
+            "rush": ("log", [-0.1, 0.11]),
+        },
+    ),
+    "CircuitBreaker": (
+        ps.CircuitBreaker,
+        {},
+        {
+            "fall": ("log", [0, -0.1, [0.1, NAN]]),
+            "pause": ("hours", [-1, [1, -1]]),
+            "auction": ("True or False", ["no", 1, None]),
+            "magnet": ("log", [-0.1, 0.11]),
+        },
+    ),
+    "VolatilityMargin": (
+        ps.VolatilityMargin,
+        {},
+        {
+            "floor": ("share of position", [-0.1, 1]),
+            "multiple": ("standard deviations", [-1]),
+            "horizon": ("hours", [-1]),
+            "lookback": ("hours", [0, -1]),
+            "speed": ("per hour", [-1]),
+            "most": ("share of position", [-0.1, 1]),
+        },
+    ),
+    "Governance": (
+        ps.Governance,
+        {"rule": ps.CircuitBreaker()},
+        {
+            "rule": ("Rule", [ps.Waterfall(), ps.Rule]),
+            "delay": ("hours", [-1]),
+            "trigger": ("log", [-0.1]),
+            "rush": ("log", [-0.1, 0.06]),
+        },
+    ),
+    "layered": (
+        tranches.layered,
+        {"loss": 0.3, "layers": [0.2, 0.8]},
+        {"loss": ("unit", [-1]), "layers": ("unit", [-1, [-1], 5, [[1]]])},
+    ),
+    "deleveraged": (
+        rules.deleveraged,
+        {"needed": 1, "positions": [1, 2]},
+        {
+            "needed": ("unit", [-1]),
+            "positions": ("unit", [-1, 5, [[1]]]),
+            "policy": ("name", ["", "alphabet", None, 5]),
+            "cap": ("share of a position", [-0.1, 1.1]),
+        },
+    ),
+    "attack_cost": (rules.attack_cost, {"market": CALM, "push": 0.1}, {"push": ("log", [1e3])}),
+    "safe_interest": (rules.safe_interest, {"market": CALM, "push": 0.1}, {"push": ("log", [0, 1e3])}),
+    "auction_share": (
+        games.auction_share,
+        {"bidders": 3},
+        {
+            "bidders": ("count", [-1, 1.5]),
+            "through": ("probability", [-0.1, 1.1]),
+            "most": ("share", [-0.1, 1.1]),
+        },
+    ),
     "liquidation_price": (
         ps.liquidation_price,
         {"entry": 100, "leverage": 5, "maintenance": 0.005},
@@ -748,10 +1005,21 @@ TAKES_ARRAYS = {
     "Dealers",
     "options.call",
     "surviving_share",
+    "Fees.share",
+    "CircuitBreaker",
+    "Waterfall",
+    "layered",
+    "deleveraged",
 }
 # Arguments of those that must be one number all the same.
-NUMBERS_ONLY = {"lag", "threshold", "close_factor", "bonus", "cells", "interval", "band", "time"}
-MAY_BE_NONE = {"calm", "schedule", "cap", "capacity"}
+NUMBERS_ONLY = {
+    *("lag", "threshold", "close_factor", "bonus", "halt", "cells", "interval", "band", "time"),
+    *("magnet", "fund", "adl", "cap", "needed", "policy", "auction"),
+}
+MAY_BE_NONE = {
+    *("calm", "schedule", "cap", "capacity", "halt", "heartbeat", "over", "bonus", "bidders", "winners"),
+    *("per_day", "gate", "shut", "floor", "speed", "delay"),
+}
 
 
 def refusals():
@@ -784,7 +1052,7 @@ def test_table_of_refusals_is_complete(call):
     names = (
         [f.name for f in fields(make) if f.init] if is_dataclass(make) else inspect.signature(make).parameters
     )
-    skip = {"market", "crowd", "events", "rules", "noise", "one_way", "name", "kwargs"}
+    skip = {"market", "crowd", "events", "rules", "noise", "one_way", "name", "who", "kwargs"}
     assert not set(names) - set(arguments) - skip
 
 

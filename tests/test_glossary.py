@@ -30,6 +30,15 @@ TAGS = {
     "behavioral game theory": "D1",
     "spot market analysis": "D2",
     "derivative delta hedging": "D4",
+    "settlement costs": "D9",
+    "fixed fee model failure": "D5",
+    "secure trading platforms": "D7",
+    "senior tranche dynamics": "R7",
+    "financial infrastructure protection": "D3",
+    "redemption delay": "R3",
+    "market panic mitigation": "R6",
+    "volatility impact mitigation": "D6",
+    "immutable financial systems": "D8",
 }
 
 

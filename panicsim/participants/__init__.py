@@ -1,6 +1,6 @@
 """Who sells and who buys: one supply curve each."""
 
-from panicsim.participants.base import SCAN, Participant, named, slope_signs
+from panicsim.participants.base import SCAN, Participant, named, numbered, slope_signs
 from panicsim.participants.dealers import Dealers
 from panicsim.participants.fear import Fear
 from panicsim.participants.herd import Herd
@@ -8,6 +8,7 @@ from panicsim.participants.lending_pool import LendingPool
 from panicsim.participants.longs import Longs, liquidation_price
 from panicsim.participants.miners import Miners
 from panicsim.participants.rebalancer import Rebalancer
+from panicsim.participants.senior_tranche import SeniorTranche
 from panicsim.participants.value_buyers import ValueBuyers
 
 __all__ = [
@@ -20,8 +21,10 @@ __all__ = [
     "Miners",
     "Participant",
     "Rebalancer",
+    "SeniorTranche",
     "ValueBuyers",
     "liquidation_price",
     "named",
+    "numbered",
     "slope_signs",
 ]

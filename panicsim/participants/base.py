@@ -57,26 +57,39 @@ class Participant:
 
     def _check_common(self) -> None:
         """Validate what every participant has; the constructors call it."""
-        if self.name is not None and (not isinstance(self.name, str) or not self.name):
-            raise ValueError(f"name (text) must be a non-empty string, got {self.name!r}")
+        _check_name(self.name)
         if not isinstance(self.one_way, (bool, np.bool_)):
             raise ValueError(f"one_way (True or False) must be a bool, got {self.one_way!r}")
         object.__setattr__(self, "lag", scalar("lag", "hours", self.lag, at_least=0))
 
 
+def _check_name(name: Any) -> None:
+    """Refuse a name that is no text, or empty."""
+    if name is not None and (not isinstance(name, str) or not name):
+        raise ValueError(f"name (text) must be a non-empty string, got {name!r}")
+
+
 def named(crowd: Iterable[Participant], market: Market) -> dict[str, Participant]:
     """Return the crowd by distinct names, after asking each member whether it fits this market."""
     listed("market", "Market", market, Market)
-    result: dict[str, Participant] = {}
-    for member in listed("crowd", "participants", crowd, Participant):
+    people = listed("crowd", "participants", crowd, Participant)
+    for member in people:
         member.meets(market)
         _check_own(member, market)
-        base = member.name or type(member).__name__
+    return numbered(people, {"Sale"})  # the ledger keeps that name for sales from outside
+
+
+def numbered(things: Iterable[Any], taken: set[str]) -> dict[str, Any]:
+    """Return things by their own or their class's names, with a number where a name is taken."""
+    result: dict[str, Any] = {}
+    for thing in things:
+        _check_name(thing.name)
+        base = thing.name or type(thing).__name__
         name, count = base, 1
-        while name in result or name == "Sale":  # the ledger keeps that name for sales from outside
+        while name in result or name in taken:
             count += 1
             name = f"{base} {count}"
-        result[name] = member
+        result[name] = thing
     return result
 
 

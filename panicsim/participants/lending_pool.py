@@ -29,6 +29,9 @@ class LendingPool(Participant):
         Share of the debt that one liquidation may repay, f.
     bonus : float
         Discount for the one who repays, b: a repaid dollar buys 1 + b dollars' worth of coins.
+    halt : float, optional
+        Loan-to-value beyond which nothing is liquidated until the price is back; None: no such stop. The
+        toxic frontier is 1/(1 + bonus).
     lag : float
         Reaction time of the liquidators in hours; a minute by default.
     cells : int
@@ -56,6 +59,7 @@ class LendingPool(Participant):
     threshold: float = 0.80
     close_factor: float = 0.5
     bonus: float = 0.05
+    halt: float | None = None
     lag: float = 1 / 60
     cells: int = 200
     name: str | None = None
@@ -75,6 +79,8 @@ class LendingPool(Participant):
             scalar("close_factor", "share of debt", self.close_factor, at_least=0.01, at_most=1),
         )
         put(self, "bonus", scalar("bonus", "share of repayment", self.bonus, at_least=0))
+        if self.halt is not None:
+            put(self, "halt", scalar("halt", "share of collateral", self.halt, above=self.threshold))
         put(self, "cells", whole("cells", "groups of loans", self.cells, 1))
         collateral = array("collateral", "coins", self.collateral, at_least=0)
         debt = array("debt", "USD", self.debt, at_least=0)
@@ -228,6 +234,8 @@ class LendingPool(Participant):
         np.divide((1 + 1e-12) * debt, self.threshold * collateral, out=until, where=due & (collateral > 0))
         np.minimum(granted, worth / (1.0 + self.bonus), out=granted)
         mine["price"], mine["offered"] = price, granted * (price <= until)
+        if self.halt is not None:
+            mine["offered"] = mine["offered"] * (debt <= self.halt * worth)
         mine["wanted"] = (1.0 + self.bonus) * summed(mine["offered"]) / price
         self._settle(view, mine)  # also what was closed before it was wanted
         return -mine["wanted"]
