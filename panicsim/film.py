@@ -337,7 +337,10 @@ class _Stage:
             depth, seen = self.liquidity
             share = share * depth.book(self.view, seen)
         for rule, mine in self.rules:
-            share = share * array("book", "share of depth", rule.book(self.view, mine), at_least=0)
+            left = array("book", "share of depth", rule.book(self.view, mine), at_least=0)
+            if left.shape not in (share.shape, ()):
+                raise ValueError(f"book (rule) must be one share or {len(share)} of them, got {left!r}")
+            share = share * left
         return share
 
     def _impact(self, fall: Array, sold: Any, share: Any) -> Array:

@@ -217,7 +217,7 @@ class View:
         For rules: the log fall that each is shown, as far as rules before this one have bent it.
     wanted : dict of arrays (paths,)
         For rules: the whole flow that each who sends orders wants in this step, signed coins; an order is the
-        part of it that his lag lets through.
+        part of it that his lag lets through. Empty while rules say what is seen.
     waited : array (paths,)
         For rules: hours for which the market has been closed before this step; 0 while it is open.
     share : array (paths,) or float

@@ -74,20 +74,6 @@ def test_claim_is_paid_after_its_notice():
     assert (run.books["RedemptionQueue"]["waiting"][2:52] == 1e5).all()
 
 
-def test_discount_of_a_claim_tells_the_wait():
-    """[R3] A claim at 0.95 whose buyers require 10 % a year: 187 days (compounding continuously; 196 days if
-    10 % is what a year brings)."""
-    days = -365 * math.log(0.95) / 0.10
-    assert days == pytest.approx(187, abs=0.5)
-    assert 1 - math.exp(-0.10 * days / 365) == pytest.approx(0.05)
-    assert 365 * math.log(1 / 0.95) / math.log(1.1) == pytest.approx(196, abs=0.5)
-    # Day by day, without a logarithm.
-    worth, count = 1.0, 0
-    while worth > 0.95:
-        worth, count = worth * (1 - 0.10 / 365), count + 1
-    assert count == pytest.approx(days, abs=1)
-
-
 # --- Mitigation (R6) ---
 
 LOOP = ps.Herd(1.5e6, lag=0.0)  # g = 0.75, one round a step

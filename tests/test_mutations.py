@@ -139,12 +139,12 @@ MUTANTS = {
         "rules/oracle.py",
         "return (middle[0] + middle[-1]) / 2",
         "return quotes.mean(axis=0)",
-        "test_rules.py::test_a_median_ignores_fewer_than_half_of_its_venues",
+        "test_concepts_venues.py::test_median_ignores_one_corrupted_venue",
     ),
     "small loans counted by number": Mutant(
         "rules/liquidators.py",
-        "below = np.concatenate([[0.0], np.cumsum(sizes)])",
-        "below = total * np.linspace(0, 1, len(sizes) + 1)",
+        "below = np.cumsum(np.append(0.0, sizes))",
+        "below = np.linspace(0, sizes.sum(), len(sizes) + 1)",
         "test_rules.py::test_small_loans_are_left",
     ),
     "a fund that never empties": Mutant(
@@ -155,8 +155,8 @@ MUTANTS = {
     ),
     "deleveraged coins sold as well": Mutant(
         "rules/waterfall.py",
-        "orders[name] = wants[name] + meant",
-        "orders[name] = wants[name]",
+        "wants[name] + meant for",
+        "wants[name] for",
         "test_rules.py::test_deleveraging_turns_g_into_g_times_one_minus_a",
     ),
     "deleveraging in a closed market": Mutant(
@@ -167,7 +167,7 @@ MUTANTS = {
     ),
     "a queue without a notice": Mutant(
         "rules/redemption_queue.py",
-        "late.turn(done + claim) - done",
+        "late.turn(paid + claim) - paid",
         "claim",
         "test_rules.py::test_a_claim_waits_and_the_day_has_a_number",
     ),

@@ -1,7 +1,6 @@
 """Each rule alone: what it does, where it helps, and the condition under which it makes things worse."""
 
 import math
-from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -100,13 +99,6 @@ LEVEL = math.log(100 / 95)  # a long that is closed at a price of 95, bankrupt a
 def longs(fall=LEVEL, size=1.0, maintenance=0.01, **kw):
     entry = 100 * math.exp(-fall) * (1 - maintenance) / 0.9
     return ps.Longs(entry, size, 10, maintenance, **kw)
-
-
-@pytest.mark.parametrize(("venues", "pushed", "fooled"), [(1, 1, True), (3, 1, False), (3, 2, True)])
-def test_a_median_ignores_fewer_than_half_of_its_venues(venues, pushed, fooled):
-    oracle = ps.Oracle(venues=venues, pushed=pushed, push=0.2, at=1, over=1)
-    run = film([longs()], [], [oracle], DEEP, hours=4)
-    assert (run.sold["Longs"][-1, 0] > 0.99) == fooled
 
 
 def test_a_median_cuts_the_loop_through_the_own_book():
@@ -208,35 +200,9 @@ def test_left_alone_is_better_only_if_the_price_comes_back(ends, better):
     assert (bad[0] < bad[1]) == better
 
 
-def test_an_auction_brings_less_than_a_fixed_bonus_the_fewer_come():
-    """A sole bidder pays nothing, and with nobody there nothing is sold; a crowd pays the debt in full."""
-    missing = []
-    for bidders in (0, 1, 2, 5, 20, 500):
-        run = film([loans(bonus=0.05)], [ps.News(-0.08)], [ps.Liquidators(bidders=bidders)], DEEP, hours=2)
-        own = {key: row[-1, 0] for key, row in run.books["Liquidators"].items()}
-        assert ps.metrics(run).bad_debt[0] == pytest.approx(own["shortfall"], abs=1e-9)
-        missing.append(own["shortfall"])
-        assert (own["received"] == 0) == (bidders < 2)
-        assert (run.sold["LendingPool"][-1, 0] == 0) == (bidders == 0)
-    assert missing[0] == 0
-    assert missing[1] > missing[2] > missing[3] > missing[4] > missing[5] == pytest.approx(0, abs=1e-3)
-    # Owed 1/1.05 of its worth at the mark: two bidders bring (t - t^2 + t^3/3)/t of that.
-    t = 1 / 1.05
-    assert missing[2] / missing[1] == pytest.approx(1 - (t - t**2 + t**3 / 3) / t, rel=1e-3)
-
-
-@pytest.mark.parametrize("through", [0.1, 0.5, 1.0])
-def test_auction_share_is_the_second_of_the_values(through):
-    """Monte Carlo: the second highest of those whose bid got through, on average over auctions with a bid."""
-    draws = np.random.default_rng(3)
-    values = draws.uniform(size=(200_000, 4)) * (draws.uniform(size=(200_000, 4)) < through)
-    price = np.sort(values, axis=1)[:, -2][values.any(axis=1)]
-    for most in (1.0, 0.6):
-        paid = np.minimum(price, most)
-        error = paid.std() / math.sqrt(len(price))
-        assert games.auction_share(4, through, most) == pytest.approx(paid.mean(), abs=4 * error)
-    assert games.auction_share(1, through) == 0
+def test_an_auction_may_have_any_number_of_bidders():
     assert games.auction_share(10**6, 0.5) == pytest.approx(1, abs=1e-5)
+    assert games.auction_share(1, 0.3) == games.auction_share(0) == games.auction_share(5, 0.0) == 0
 
 
 # --- Fees ---
@@ -444,40 +410,6 @@ def test_a_pause_alone_is_only_a_calendar():
         assert end(crowd, [ps.CircuitBreaker(0.08, 2.0, auction)]) == pytest.approx(end(crowd), rel=1e-9)
 
 
-class Arriving(ps.Participant):
-    """Orders that come in at a rate in coins per hour (negative: they buy), from an hour until another."""
-
-    def __init__(self, rate, begin, until):
-        self.rate, self.begin, self.until = rate, begin, until
-
-    def sold_by(self, fall, market):
-        return 0.0 * np.asarray(fall)
-
-    def react(self, view, mine):
-        hours = max(min(view.time, self.until) - self.begin, 0.0)
-        return view.done - self.rate * hours * np.ones(view.paths)
-
-
-@pytest.mark.parametrize(("bids", "fears"), [(9e4, 0.0), (9e4, 9e4), (3e4, 9e4), (0.0, 9e4)])
-def test_a_pause_helps_if_bids_come_faster_than_fear_and_hurts_if_slower(bids, fears):
-    """[R6] What comes in a pause of T: a > f, the longer the shallower; a = f, the same; a < f, deeper."""
-    herd, news = ps.Herd(1.5e6, lag=0.1), [ps.News(-0.04)]
-
-    def deepest(pause):
-        breaker = ps.CircuitBreaker(0.08, pause)
-        halted = film([herd], news, [breaker], hours=6, dt=0.01).books["CircuitBreaker"]["halted"][:, 0]
-        begin = 0.01 * (np.flatnonzero(halted)[0] - 1)
-        comes = [Arriving(rate, begin, begin + pause) for rate in (-bids, fears)]
-        return film([herd, *comes], news, [breaker], hours=6, dt=0.01).fall.max()
-
-    falls = [deepest(pause) for pause in (0.01, 0.2, 0.4)]
-    if bids == fears:
-        assert falls == pytest.approx([falls[0]] * 3, rel=1e-6)
-    else:
-        step = [b - a for a, b in pairwise(falls)]
-        assert (max(step) < -1e-3) if bids > fears else (min(step) > 1e-3)
-
-
 def test_slow_buyers_arrive_in_a_pause():
     """Their lag runs on while the market is closed; where the pause is not an auction, it is lost."""
     crowd = [ps.Herd(1.6e6, lag=0.2), ps.ValueBuyers(1.2e6, 50e6, lag=2.0)]
@@ -489,41 +421,7 @@ def test_slow_buyers_arrive_in_a_pause():
     assert void == pytest.approx(none, rel=0.05)
 
 
-@pytest.mark.parametrize("gain", [0.4, 0.6])
-def test_the_magnet_brings_the_halt_about(gain):
-    """(34, sign only) Chen, Petukhov, Wang & Xing 2024: near a breaker, sellers run ahead of it."""
-    market, crowd = ps.Market(volatility=1.0), [ps.Herd(gain * 2e6)]
-    halts = [
-        (
-            ps.simulate(
-                market, crowd, (), [ps.CircuitBreaker(0.05, 1.0, magnet=m)], paths=400, hours=24, seed=2
-            )
-        )
-        for m in (0.0, 0.02)
-    ]
-    reached = [(run.books["CircuitBreaker"]["halted"].max(axis=0) > 0).mean() for run in halts]
-    assert 0.02 < reached[0] < reached[1]
-
-
-@pytest.mark.parametrize("dt", [0.1, 0.05, 0.025])
-def test_the_overshoot_is_at_most_a_step_of_the_fall(dt):
-    """[R6] The market closes at most speed times dt beyond the level."""
-    run = film([], drip(0.1, 3, dt), [ps.CircuitBreaker(0.0999, 1.0)], hours=4, dt=dt)
-    first = np.flatnonzero(run.books["CircuitBreaker"]["halted"][:, 0])[0]
-    assert 0 <= run.fall[first, 0] - 0.0999 <= 0.1 * dt + 1e-12
-
-
 # --- VolatilityMargin ---
-
-
-def test_a_new_margin_moves_every_level():
-    """Longs under a margin of m are closed where longs with that maintenance would have been."""
-    lever = np.random.default_rng(2).uniform(3, 15, 300)
-    strict = ps.Longs(100, 500.0, lever, 0.03)
-    loose = ps.Longs(100, 500.0, lever, 0.005)
-    one = film([strict], [ps.News(-0.09)])
-    other = film([loose], [ps.News(-0.09)], [ps.VolatilityMargin(floor=0.03, multiple=0)])
-    np.testing.assert_allclose(other.fall, one.fall, atol=1e-5)
 
 
 def test_a_margin_that_rises_in_the_fall_deepens_it_and_one_that_was_high_does_not():
@@ -565,19 +463,6 @@ def test_margin_has_its_bounds():
 FREEZE = ps.RedemptionQueue(gate=0.0)
 
 
-@pytest.mark.parametrize("rounds", [1, 3, 6])
-def test_a_change_after_k_rounds_saves_g_to_the_k(rounds):
-    """[D8] Of the endogenous fall g^k can still be saved: one round a step, frozen after k of them."""
-    gain, dt = 0.8, 1.0
-    crowd = [ps.Herd(gain * 2e6, lag=0.0)]
-    rule = ps.Governance(FREEZE, delay=rounds * dt, trigger=0.04)
-    run = film(crowd, [ps.News(-0.05)], [rule], hours=200, dt=dt)
-    whole = 0.05 / (1 - gain) - 0.05
-    saved = 0.05 / (1 - gain) - run.fall[-1, 0]
-    assert saved / whole == pytest.approx(gain**rounds, abs=1e-9)
-    assert run.books["Governance"]["active"][:, 0].sum() == pytest.approx(200 - rounds, abs=1)
-
-
 @pytest.mark.parametrize("delay", [0.5, 2.0])
 def test_in_continuous_time_a_change_saves_an_exponential_of_its_delay(delay):
     """[D8] With a lag tau the endogenous part closes at the rate (1 - g)/tau: exp(-(1 - g) t/tau) is left."""
@@ -612,15 +497,6 @@ def test_what_settles_cannot_wait_for_a_vote():
 # --- SeniorTranche ---
 
 
-@given(fall=st.floats(0, 3), junior=st.floats(0.01, 0.99))
-def test_what_the_pool_loses_is_what_its_tranches_lose(fall, junior):
-    """[R7] L = J junior + (1 - J) senior; the senior's slope is 0, then 1/(1 - J)."""
-    fund = ps.SeniorTranche(1e6, junior)
-    low, high = fund.losses(fall)
-    assert junior * low + (1 - junior) * high == pytest.approx(-math.expm1(-fall), abs=1e-12)
-    assert high == pytest.approx(max(-math.expm1(-fall) - junior, 0) / (1 - junior), abs=1e-12)
-
-
 def test_seniors_leave_at_the_price_of_the_moment():
     """[R7] Sold coins are the integral of dollars redeemed over price; the dollars are the seniors' par."""
     fund = ps.SeniorTranche(10e6, 0.2, 0.25)
@@ -634,7 +510,7 @@ def test_seniors_leave_at_the_price_of_the_moment():
     assert 1 - math.exp(-fund.starts) == pytest.approx(0.15)
 
 
-# --- Found by attack ---
+# --- Edges ---
 
 
 class Closing(ps.Rule):
@@ -661,7 +537,7 @@ def test_winners_may_run_out_in_the_last_digit():
         crowd = [ps.Longs(100, [2100.0 + k / 7, 9000.0], [10, 4], lag=0.0)]
         rule = ps.Waterfall(adl=0.3, winners=[1777.7])
         run = film(crowd, [ps.News(-0.15), ps.News(-0.25, at=1)], [rule], hours=2)
-        assert run.closed["Longs"][-1, 0] <= 1777.7 * (1 + 1e-12)
+        assert run.closed["Longs"][-1, 0] == pytest.approx(1777.7, rel=1e-12)
 
 
 def test_a_value_without_a_floor_is_shown_as_none():
@@ -688,14 +564,14 @@ def test_a_jump_to_the_roof_has_a_price():
         ps.RedemptionQueue(delay=1e9),
     ],
 )
-def test_a_wait_longer_than_any_run_costs_no_memory(rule):
+def test_who_waits_longer_than_the_run_sells_nothing(rule):
     run = film([loans(), longs()], [ps.News(-0.2)], [rule], hours=1)
     waits = {"Oracle": ("Longs", "LendingPool"), "Liquidators": ("LendingPool",), "RedemptionQueue": run.sold}
     for name in waits[type(rule).__name__]:
         assert not run.sold[name].any()
 
 
-def test_governance_holds_a_rule_back_in_every_hook():
+def test_governance_holds_back_what_a_rule_closes():
     run = film([ps.Herd(1e6)], [ps.News(-0.05)], [ps.Governance(Closing(), None)], hours=1)
     assert not run.closed["Herd"].any()
     typo = ps.Governance(Typo(), 0.0, 0.0)
@@ -775,17 +651,20 @@ def test_names_given_to_a_rule_are_kept():
 @pytest.mark.parametrize(
     ("hook", "gives"),
     [
-        ("limit", lambda v: {"Herd": [0.0, 0.0]}),
-        ("limit", lambda v: {"Herd": "none"}),
-        ("limit", lambda v: None),
-        ("see", lambda v: {"Herd": np.zeros(7)}),
-        ("see", lambda v: 5),
-        ("books", lambda v: None),
+        ("limit", {"Herd": [0.0, 0.0]}),
+        ("limit", {"Herd": "none"}),
+        ("limit", {"Herd": np.nan}),
+        ("limit", None),
+        ("see", {"Herd": np.zeros(7)}),
+        ("see", 5),
+        ("book", [0.5, 0.5]),
+        ("book", "half"),
+        ("books", None),
     ],
 )
 def test_what_a_hook_returns_is_checked(hook, gives):
     def answer(self, *args):
-        return gives(None)
+        return gives
 
     odd = type("Odd", (ps.Rule,), {hook: answer})()
     for rule in (odd, ps.Governance(odd, 0.0, 0.0)) if hook != "books" else (odd,):
@@ -797,3 +676,35 @@ def test_a_rule_needs_a_name_that_is_one():
     for name in (5, "", b"x"):
         with pytest.raises(ValueError, match=r"^name \(text\)"):
             film([], [], [ps.Oracle(name=name)], hours=1)
+
+
+def test_a_void_pause_of_one_path_is_not_felt_on_another():
+    rules_ = [ps.CircuitBreaker(0.05, 1.0, auction=False), ps.CircuitBreaker(0.12, 2.0)]
+    market, noise = ps.Market(volatility=1.0), np.zeros((240, 2))
+    noise[[1, 80], 0] = noise[[46, 100], 1] = -40.0
+    both, alone = (
+        ps.simulate(market, [ps.Herd(1e6, lag=1.0)], (), rules_, hours=12, paths=n, noise=noise[:, :n]).fall
+        for n in (2, 1)
+    )
+    assert both.max() > 0.12
+    np.testing.assert_array_equal(both[:, 0], alone[:, 0])
+
+
+def test_who_buys_back_and_sells_again_waits_again():
+    news = [ps.News(-0.1, at=1), ps.News(0.1, at=10), ps.News(-0.1, at=14)]
+    queue = [ps.RedemptionQueue(delay=6.0)]
+    sold = film([ps.Rebalancer(3, 5e6, lag=0.05)], news, queue, DEEP).sold["Rebalancer"][:, 0]
+    # Paid at 7 hours and bought back at 10, it claims anew at 14 and is paid at 20.
+    assert sold[200] > sold[278] + 1e4
+    assert sold[278:400].max() == pytest.approx(sold[278], abs=1)
+    assert sold[-1] > sold[278] + 1e4
+
+
+def test_winners_are_shared_whoever_stands_first():
+    a, b = (ps.Longs(100, 1e3, 10, lag=0.0, name=name) for name in "ab")
+    books = []
+    for crowd in ([a, b], [b, a]):
+        run = film(crowd, [ps.News(-0.2)], [ps.Waterfall(adl=0.5, winners=[600.0])], hours=2)
+        assert run.closed["a"][-1, 0] == pytest.approx(300) == run.closed["b"][-1, 0]
+        books.append({key: rows[-1, 0] for key, rows in run.books["Waterfall"].items()})
+    assert books[0] == pytest.approx(books[1])

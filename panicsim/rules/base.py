@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -57,9 +57,10 @@ class Rule:
 
 
 def known(hook: str, result: Any, names: Mapping[str, Any], paths: int) -> dict[str, Array]:
-    """Return what a hook says by name, as arrays (paths,), or refuse it.
+    """Return what a hook says by name, as arrays (paths,).
 
-    About somebody who is not there it can say nothing: a typing error would do nothing, silently.
+    Raises a ValueError for a wrong shape, for NaN, and for somebody who is not there: a typing error would do
+    nothing, silently.
     """
     if not isinstance(result, dict) or not result.keys() <= names.keys():
         raise ValueError(f"{hook} (rule) must return a dict with names of {sorted(names)}, got {result!r}")
@@ -68,6 +69,8 @@ def known(hook: str, result: Any, names: Mapping[str, Any], paths: int) -> dict[
         row = np.asarray(given)
         if row.dtype.kind not in "iuf" or row.shape not in ((paths,), ()):
             raise ValueError(f"{hook} (rule) must give {name!r} one number or {paths} of them, got {given!r}")
+        if np.isnan(row).any():
+            raise ValueError(f"{hook} (rule) must give {name!r} a number, got {given!r}")
         rows[name] = row if row.shape else np.full(paths, float(row))
     return rows
 
@@ -99,6 +102,14 @@ def hurried(view: View, level: Any, reach: float) -> dict[str, Array]:
     others = (Longs, LendingPool, ValueBuyers)
     people = [n for n in view.closed if view.crowd[n].one_way and not isinstance(view.crowd[n], others)]
     return {name: view.seen[name] + ahead for name in people}
+
+
+def within(orders: dict[str, Array], names: Iterable[str], most: Any) -> dict[str, Array]:
+    """Cut the sales of some, in proportion, to so many coins together, (paths,) or a number."""
+    some = [name for name in names if name in orders]
+    coins: Any = sum((np.maximum(-orders[name], 0.0) for name in some), 0.0)
+    share = np.minimum(most / np.where(coins > 0, coins, 1.0), 1.0)
+    return orders | {n: np.where(orders[n] < 0, orders[n] * share, orders[n]) for n in some}
 
 
 class Late:

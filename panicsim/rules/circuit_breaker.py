@@ -55,7 +55,7 @@ class CircuitBreaker(Rule):
             put(self, name, frozen(values))
         if not isinstance(self.auction, (bool, np.bool_)):
             raise ValueError(f"auction (True or False) must be a bool, got {self.auction!r}")
-        first = self.fall.min(initial=np.inf)
+        first = self.fall.min()
         put(self, "magnet", scalar("magnet", "log", self.magnet, at_least=0, at_most=first))
 
     def start(self, view: View) -> Any:
@@ -70,14 +70,14 @@ class CircuitBreaker(Rule):
     def see(self, view: View, mine: Any) -> dict[str, Array]:
         """Return what those see who fear the next level."""
         levels = np.where(mine["fired"], np.inf, self.fall[:, None])
-        return hurried(view, levels.min(axis=0, initial=np.inf), self.magnet)
+        return hurried(view, levels.min(axis=0), self.magnet)
 
     def limit(self, wants: dict[str, Array], view: View, mine: Any) -> dict[str, Array]:
         """Return the orders; without an auction only those that were decided since the pause was over."""
-        if self.auction or not np.any(view.waited):
-            return wants
         # A pause of this breaker that has just passed; what another one has added counts.
         mine["void"] = np.where(mine["halted"] > 0, view.waited, np.minimum(mine["void"], view.waited))
+        if self.auction or not mine["void"].any():
+            return wants
         orders = dict(wants)
         for name, want in wants.items():
             if lag := view.crowd[name].lag:
@@ -91,7 +91,7 @@ class CircuitBreaker(Rule):
         fires = (view.fall >= self.fall[:, None] - TINY) & ~mine["fired"]
         mine["fired"] |= fires
         ends = np.where(fires, view.time + self.pause[:, None], -np.inf)
-        mine["until"] = np.maximum(mine["until"], ends.max(axis=0, initial=-np.inf))
+        mine["until"] = np.maximum(mine["until"], ends.max(axis=0))
         halted = view.time < mine["until"] - 1e-9
         mine["halted"] = halted.astype(float)
         return 1.0 - mine["halted"]

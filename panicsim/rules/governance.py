@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from panicsim._check import Array, scalar
+from panicsim._check import Array, array, scalar
 from panicsim.market import View
 from panicsim.rules.base import TINY, Rule, hurried, known
 
@@ -28,7 +28,8 @@ class Governance(Rule):
         Log fall that calls for it; 0: the start of the run.
     rush : float
         Log fall above the trigger in which those who fear the rule run ahead (they are shown a fall that is
-        deeper by up to this much). Where nobody can change anything there is nothing to fear.
+        deeper by up to this much). The fear does not end when the rule comes; where nobody can change
+        anything there is none.
     name : str, optional
 
     Notes
@@ -73,35 +74,37 @@ class Governance(Rule):
         if self.delay is not None:
             mine["active"] = view.time >= mine["called"] + self.delay - 1e-9
         ahead = {} if self.delay is None else hurried(view, self.trigger, self.rush)
-        inside = _Where(view, mine["active"], {**view.seen, **ahead})
-        shown = known("see", self.rule.see(inside, mine["rule"]), view.crowd, view.paths)  # type: ignore[arg-type]
+        inside: Any = _Where(view, mine["active"])
+        inside.seen = view.seen | ahead
+        shown = known("see", self.rule.see(inside, mine["rule"]), view.crowd, view.paths)
         return ahead | {n: np.where(mine["active"], fall, inside.seen[n]) for n, fall in shown.items()}
 
     def limit(self, wants: dict[str, Array], view: View, mine: Any) -> dict[str, Array]:
         """Return the orders that the rule leaves where it is in force."""
-        inside = _Where(view, mine["active"], view.seen)
-        left = self.rule.limit(wants, inside, mine["rule"])  # type: ignore[arg-type]
-        orders = known("limit", left, view.closed, view.paths)
-        zero = np.zeros(view.paths)
-        return {n: np.where(mine["active"], orders.get(n, zero), want) for n, want in wants.items()}
+        inside: Any = _Where(view, mine["active"])
+        orders = known("limit", self.rule.limit(wants, inside, mine["rule"]), view.closed, view.paths)
+        return {n: np.where(mine["active"], orders.get(n, 0.0), want) for n, want in wants.items()}
 
     def book(self, view: View, mine: Any) -> Array:
         """Return the share of depth that the rule leaves where it is in force."""
-        inside = _Where(view, mine["active"], view.seen)
-        return np.where(mine["active"], self.rule.book(inside, mine["rule"]), 1.0)  # type: ignore[arg-type]
+        inside: Any = _Where(view, mine["active"])
+        left = array("book", "share of depth", self.rule.book(inside, mine["rule"]), at_least=0)
+        return np.where(mine["active"], left, 1.0)
 
     def books(self, view: View, mine: Any) -> dict[str, Array]:
         """Return the rule's own books (of what it does, or would have done), and 1 where it is in force."""
-        inside = _Where(view, mine["active"], view.seen)
-        own = self.rule.books(inside, mine["rule"])  # type: ignore[arg-type]
+        inside: Any = _Where(view, mine["active"])
+        own = self.rule.books(inside, mine["rule"])
         return {**own, "active": mine["active"] * own.get("active", 1.0)}
 
 
 class _Where:
     """A view through which a rule closes positions on some paths only."""
 
-    def __init__(self, view: View, active: Array, seen: dict[str, Array]) -> None:
-        self._view, self._active, self.seen = view, active, seen
+    seen: dict[str, Array]
+
+    def __init__(self, view: View, active: Array) -> None:
+        self._view, self._active = view, active
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._view, name)

@@ -11,7 +11,7 @@ from panicsim._check import Array, scalar, whole
 from panicsim.games import second_bid
 from panicsim.market import View
 from panicsim.participants import LendingPool
-from panicsim.rules.base import Late, Rule, chosen, listing
+from panicsim.rules.base import Late, Rule, chosen, listing, within
 from panicsim.volatility import HOURS_PER_YEAR, Realised
 
 
@@ -111,12 +111,12 @@ class Liquidators(Rule):
         variance = mine["volatility"].look(view)
         # Where the price has no floor, gas still has a number.
         mine["gas"] = self.gas * np.exp(np.minimum(self.congestion * view.fall, 100.0))
-        orders, sold = dict(wants), view.sold
+        orders, sold, mine["smallest"] = dict(wants), view.sold, np.full(view.paths, np.inf)
         for name, late in mine["late"].items():
             done, due = sold[name] + view.closed[name], np.maximum(-view.wanted[name], 0.0)
             gap = view.fall - view.seen[name] if self.bidders is None else 0.0
             small = self.smallest(view.crowd[name].bonus, variance, mine["gas"], gap)
-            mine["smallest"] = small
+            mine["smallest"] = np.minimum(mine["smallest"], small)
             sizes, from_here = mine["sizes"][name]
             share = from_here[np.searchsorted(sizes, small)]
             total = late.turn(done + due)
@@ -125,7 +125,9 @@ class Liquidators(Rule):
             if name in wants:
                 room = np.maximum(room, 0.0) if self.bidders != 0 else 0.0
                 orders[name] = np.maximum(wants[name], -room)
-        return self._within_capacity(orders, view, mine)
+        if self.capacity is None:
+            return orders
+        return within(orders, mine["late"], self.capacity * view.dt / view.market.price_at(view.fall))
 
     @staticmethod
     def _goal(name: str, share: Array, total: Array, mine: Any) -> Array:
@@ -134,16 +136,6 @@ class Liquidators(Rule):
         mine["due"][name] = np.maximum(total, mine["due"][name])
         mine["goal"][name] = np.maximum(mine["goal"][name] + share * fresh, share * total)
         return np.asarray(mine["goal"][name])
-
-    def _within_capacity(self, orders: dict[str, Array], view: View, mine: Any) -> dict[str, Array]:
-        """Cut all orders to what the keepers can sell in a step, in proportion."""
-        if self.capacity is None:
-            return orders
-        mine_too = [name for name in mine["late"] if name in orders]
-        coins = sum((np.maximum(-orders[name], 0.0) for name in mine_too), np.zeros(view.paths))
-        most = self.capacity * view.dt / view.market.price_at(view.fall)
-        share = np.minimum(most / np.where(coins > 0, coins, 1.0), 1.0)
-        return orders | {name: orders[name] * share for name in mine_too}
 
     def settle(self, view: View, mine: Any) -> None:
         """Book what the pools were paid for the collateral that was sold in the step."""
@@ -164,7 +156,7 @@ class Liquidators(Rule):
         return np.asarray(second_bid(max(self.bidders or 1, 1), most))
 
     def books(self, view: View, mine: Any) -> dict[str, Array]:
-        """Return gas and smallest repayment (USD; 1e18 if nobody comes), USD received and missing so far."""
+        """Return gas, the least repayment that pays in any pool (1e18: none), USD received and missing."""
         return {
             "gas": mine["gas"],
             "smallest": np.minimum(mine["smallest"], 1e18),
@@ -176,6 +168,5 @@ class Liquidators(Rule):
 def _by_size(pool: LendingPool) -> tuple[Array, Array]:
     """Repayments of a pool's loans, the smallest first, and the share of value that lies at or above each."""
     sizes = np.sort(np.ravel(pool.close_factor * pool.debt))
-    total = float(sizes.sum())
-    below = np.concatenate([[0.0], np.cumsum(sizes)])
-    return sizes, 1.0 - below / total if total else np.zeros(len(below))
+    below = np.cumsum(np.append(0.0, sizes))
+    return sizes, 1.0 - below / below[-1] if below[-1] else np.zeros(len(below))

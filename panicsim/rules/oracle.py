@@ -27,15 +27,18 @@ class Oracle(Rule):
     lag : float
         Hours by which it comes late.
     heartbeat : float or None
-        Hours after which it is published anew; 0: always; None: never by the clock.
+        It is published at every multiple of so many hours, whatever was published in between; 0: at every
+        step; None: never by the clock.
     deviation : float
-        It is also published as soon as it is off by this much, in log; 0: never for that reason.
+        Between the beats it is also published as soon as it is off by this much, in log; 0: never for that
+        reason. Without effect if the heartbeat is 0.
     push : float
         Log fall falsely added to some quotes; negative if they show too high a price.
     pushed : int
         How many quotes, the first ones.
     at, over : float
-        Hour at which the push begins and hours that it lasts; `over=None` to the end.
+        Hour at which the push begins, with its step, and hours that it lasts, one step at least; `over=None`
+        to the end.
     who : list of str, optional
         Names of those who are shown it; None: every `Longs` and `LendingPool`.
     name : str, optional

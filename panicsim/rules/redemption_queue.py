@@ -9,7 +9,7 @@ import numpy as np
 
 from panicsim._check import Array, scalar
 from panicsim.market import View
-from panicsim.rules.base import TINY, Late, Rule, chosen, hurried, listing
+from panicsim.rules.base import TINY, Late, Rule, chosen, hurried, listing, within
 
 
 @dataclass(frozen=True)
@@ -19,9 +19,11 @@ class RedemptionQueue(Rule):
     Parameters
     ----------
     delay : float
-        Hours from a claim to the earliest sale for it.
+        Hours from a claim to the earliest sale for it. One that is withdrawn and made anew before it was due
+        counts from the first time.
     per_day : float, optional
-        Coins a day that are sold for all claims together, in proportion; None: any number.
+        Coins a day that are sold for all claims together, in proportion: its part in each step, and what a
+        step leaves is lost; None: any number.
     gate : float, optional
         Log fall from which nothing is sold; None: never.
     shut : float, optional
@@ -60,10 +62,12 @@ class RedemptionQueue(Rule):
         put(self, "who", listing(self.who))
 
     def start(self, view: View) -> Any:
-        """Return the state of one run: claims, and whether the gate is shut."""
+        """Return the state of one run: claims, what was paid of them, and whether the gate is shut."""
         who = chosen(self.who, view.crowd, object)
         return {
             "claims": {name: Late(view, self.delay) for name in who if name in view.closed},
+            "done": dict.fromkeys(who, np.zeros(view.paths)),
+            "paid": dict.fromkeys(who, np.zeros(view.paths)),  # without what was bought back
             "waiting": np.zeros(view.paths),
             "shut": np.full(view.paths, np.inf),  # hour at which the gate was shut
         }
@@ -78,12 +82,17 @@ class RedemptionQueue(Rule):
         mine["waiting"] = np.zeros(view.paths)
         for name, late in mine["claims"].items():
             done = sold[name] + view.closed[name]
+            # Who buys back and sells again claims anew: a claim is paid once.
+            paid = mine["paid"][name] + np.maximum(done - mine["done"][name], 0.0)
+            mine["done"][name], mine["paid"][name] = done, paid
             claim = np.maximum(-view.wanted[name], 0.0)
-            due = np.maximum(late.turn(done + claim) - done, 0.0) * open_now
+            due = np.maximum(late.turn(paid + claim) - paid, 0.0) * open_now
             mine["waiting"] = mine["waiting"] + claim
             if name in wants:
                 orders[name] = np.maximum(wants[name], -due)
-        return self._within_the_day(orders, view, mine)
+        if self.per_day is None:
+            return orders
+        return within(orders, mine["claims"], self.per_day / 24.0 * view.dt)
 
     def _is_shut(self, view: View, mine: Any) -> Any:
         """Tell on which paths the gate is shut."""
@@ -93,16 +102,6 @@ class RedemptionQueue(Rule):
         mine["shut"] = np.where(fresh, view.time, mine["shut"])
         until = np.inf if self.shut is None else self.shut
         return (mine["shut"] <= view.time) & (view.time < mine["shut"] + until - 1e-9)
-
-    def _within_the_day(self, orders: dict[str, Array], view: View, mine: Any) -> dict[str, Array]:
-        """Cut the sales to the step's part of a day's number, in proportion."""
-        if self.per_day is None:
-            return orders
-        names = [name for name in mine["claims"] if name in orders]
-        coins = sum((np.maximum(-orders[name], 0.0) for name in names), np.zeros(view.paths))
-        share = np.minimum(self.per_day / 24.0 * view.dt / np.where(coins > 0, coins, 1.0), 1.0)
-        share = np.where(coins > 0, share, 1.0)
-        return orders | {n: np.where(orders[n] < 0, orders[n] * share, orders[n]) for n in names}
 
     def books(self, view: View, mine: Any) -> dict[str, Array]:
         """Return the coins that are claimed and not yet sold, as of the orders of the step."""

@@ -38,7 +38,7 @@ class VolatilityMargin(Rule):
 
     Notes
     -----
-    m = min(max(floor, multiple sigma sqrt(horizon)), most). A liquidation price goes as 1/(1 - m), so a new
+    m = max(floor, min(multiple sigma sqrt(horizon), most)). A liquidation price goes as 1/(1 - m), so a new
     margin moves every level of the liquidation map by ln((1 - m0)/(1 - m)), where m0 is the longs' own
     (chapter 17, "The thermostat and the stone"; Brunnermeier & Pedersen 2009 on the spiral). It adds to what
     earlier rules show.

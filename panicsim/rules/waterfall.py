@@ -39,11 +39,12 @@ class Waterfall(Rule):
 
     Notes
     -----
-    It stands after other rules that close positions; each `Waterfall` of a list books as socialised what it
-    does not pay itself. What liquidated longs owe beyond their proceeds, the bad debt of `metrics`, is paid
-    from the fund, and the rest is socialised. What is closed off the market moves no price, so that a gain g
-    becomes g (1 - adl); it costs the winners the haircut, the difference of what they would have been paid by
-    the market at its price (chapter 14, "The waterfall"; Chitra 2025).
+    It stands after other rules that close positions, and with adl = 1 also after those that limit: nothing is
+    then left on the market that a later rule could hold back. Each `Waterfall` of a list books as socialised
+    what it does not pay itself. What liquidated longs owe beyond their proceeds, the bad debt of `metrics`,
+    is paid from the fund, and the rest is socialised. What is closed off the market moves no price, so that a
+    gain g becomes g (1 - adl); it costs the winners the haircut, the difference of what they would have been
+    paid by the market at its price (chapter 14, "The waterfall"; Chitra 2025).
     """
 
     fund: float = 0.0
@@ -87,13 +88,12 @@ class Waterfall(Rule):
         share = self.adl * (mine["fund"] <= 0.0)
         if not share.any():
             return wants
-        orders, room = dict(wants), np.maximum(self._room() - mine["adl"], 0.0)
-        for name in mine["done"]:
-            meant = np.minimum(share * np.maximum(-wants.get(name, np.zeros(view.paths)), 0.0), room)
-            mine["meant"][name], room = meant, np.maximum(room - meant, 0.0)
-            if name in wants:
-                orders[name] = wants[name] + meant
-        return orders
+        asked = {n: share * np.maximum(-wants[n], 0.0) for n in mine["done"] if n in wants}
+        coins: Any = sum(asked.values(), np.zeros(view.paths))
+        room = np.maximum(self._room() - mine["adl"], 0.0)
+        part = np.minimum(room / np.where(coins > 0, coins, 1.0), 1.0)
+        mine["meant"] = {name: meant * part for name, meant in asked.items()}
+        return wants | {name: wants[name] + meant for name, meant in mine["meant"].items()}
 
     def _room(self) -> float:
         """Coins that winners can take over in all."""
@@ -178,7 +178,7 @@ def deleveraged(needed: float, positions: Any, policy: str = "queue", cap: float
         raise ValueError(f"positions (unit of the need) must be a row, got shape {positions.shape}")
     if policy == "pro_rata":
         total = positions.sum()
-        return positions * min(needed / total, 1.0) if total else np.zeros(positions.shape)
+        return positions * (min(needed, total) / total) if total else np.zeros(positions.shape)
     if policy not in POLICIES:
         raise ValueError(f"policy (name) must be one of {POLICIES}, got {policy!r}")
     most = cap * positions if policy == "capped" else positions
