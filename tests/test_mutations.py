@@ -187,13 +187,13 @@ MUTANTS = {
         "rules/volatility_margin.py",
         "np.log1p(-own) - np.log1p(-margin)",
         "np.log1p(-margin) - np.log1p(-own)",
-        "test_rules.py::test_a_new_margin_moves_every_level",
+        "test_concepts_rules.py::test_margin_moves_the_levels_of_longs",
     ),
     "a vote that is counted at once": Mutant(
         "rules/governance.py",
         'mine["called"] + self.delay',
         'mine["called"]',
-        "test_rules.py::test_a_change_after_k_rounds_saves_g_to_the_k",
+        "test_concepts_rules.py::test_what_a_late_change_still_saves",
     ),
     "a halt past the frontier ignored": Mutant(
         "participants/lending_pool.py",
