@@ -708,3 +708,15 @@ def test_winners_are_shared_whoever_stands_first():
         assert run.closed["a"][-1, 0] == pytest.approx(300) == run.closed["b"][-1, 0]
         books.append({key: rows[-1, 0] for key, rows in run.books["Waterfall"].items()})
     assert books[0] == pytest.approx(books[1])
+
+
+def test_where_dips_heal_a_pause_turns_a_drip_into_a_block():
+    """Sales that come by the clock gather in it: with recovery the market digests a drip better."""
+    events = [ps.News(-0.04), ps.Sale(1.6e5, over=8.0)]
+
+    def deepest(pause, market):
+        return film([], events, [ps.CircuitBreaker(0.05, pause)], market).fall.max()
+
+    falls = [deepest(pause, ps.Market(recovery=0.3)) for pause in (0.0, 2.0, 4.0)]
+    assert falls[0] < falls[1] < falls[2]
+    assert deepest(4.0, CALM) == pytest.approx(deepest(0.0, CALM), rel=1e-9)
