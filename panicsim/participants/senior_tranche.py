@@ -53,21 +53,14 @@ class SeniorTranche(Participant):
         put = object.__setattr__
         put(self, "pool", scalar("pool", "USD", self.pool, at_least=0))
         put(self, "junior", scalar("junior", "share of the pool", self.junior, above=0, below=1))
-        put(
-            self,
-            "trigger",
-            scalar("trigger", "share of the junior tranche", self.trigger, above=0, at_most=1),
-        )
-        put(
-            self,
-            "redeeming",
-            scalar("redeeming", "share of the seniors", self.redeeming, at_least=0, at_most=1),
-        )
-
+        trigger = scalar("trigger", "share of the junior tranche", self.trigger, above=0, at_most=1)
+        put(self, "trigger", trigger)
+        share = scalar("redeeming", "share of the seniors", self.redeeming, at_least=0, at_most=1)
+        put(self, "redeeming", share)
         if not self.exhausted > self.starts:
             raise ValueError(
-                f"trigger (share of the junior) must leave a way from {self.starts:g} to {self.exhausted:g},"
-                f" got {self.trigger!r}"
+                f"trigger (share of the junior tranche) must leave something of it, {self.junior:g} of the"
+                f" pool, got {self.trigger!r}"
             )
 
     @property
