@@ -13,7 +13,7 @@ from panicsim.events import News, Sale
 from panicsim.film import Run, simulate
 from panicsim.games import run_threshold, surviving_share
 from panicsim.market import Market, View
-from panicsim.measures import metrics
+from panicsim.measures import metrics, value_at_risk
 from panicsim.orderbook import estimate_depth
 from panicsim.participants import (
     Dealers,
@@ -24,6 +24,7 @@ from panicsim.participants import (
     Miners,
     Participant,
     Rebalancer,
+    Redeemers,
     SeniorTranche,
     ValueBuyers,
     liquidation_price,
@@ -40,6 +41,8 @@ from panicsim.rules import (
     VolatilityMargin,
     Waterfall,
 )
+from panicsim.sizing import kelly
+from panicsim.watch import early_warning, radar, roc
 
 if TYPE_CHECKING:
     from panicsim.explore import explore as explore
@@ -65,6 +68,7 @@ __all__ = [
     "Oracle",
     "Participant",
     "Rebalancer",
+    "Redeemers",
     "RedemptionQueue",
     "Rule",
     "Run",
@@ -75,14 +79,19 @@ __all__ = [
     "VolatilityMargin",
     "Waterfall",
     "cascade",
+    "early_warning",
     "estimate_depth",
+    "kelly",
     "liquidation_price",
     "loop_gain",
     "metrics",
+    "radar",
+    "roc",
     "run_threshold",
     "simulate",
     "surviving_share",
     "tipping_shock",
+    "value_at_risk",
 ]
 
 

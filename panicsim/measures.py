@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from panicsim._check import Array, summed
+from panicsim._check import Array, scalar, summed
 from panicsim.film import Run
 from panicsim.market import NO_FLOOR
 from panicsim.participants import Longs
@@ -27,6 +27,8 @@ class Metrics:
         found no floor; its ledger does not close either.
     amplification : array (paths,)
         fall / shock; NaN without a shock.
+    dislocation : array (steps + 1, paths)
+        Log of value over price at each moment.
     overreaction : array (paths,)
         Largest dislocation, value over price in log: the part of the fall that value did not follow.
     half_life : array (paths,)
@@ -45,6 +47,7 @@ class Metrics:
     fall: Array
     shock: Array
     amplification: Array
+    dislocation: Array
     overreaction: Array
     half_life: Array
     bad_debt: Array
@@ -81,11 +84,62 @@ def metrics(run: Run) -> Metrics:
         fall=fall,
         shock=shock,
         amplification=np.divide(fall, shock, out=np.full(fall.shape, np.nan), where=shock > 0),
+        dislocation=dislocation,
         overreaction=np.maximum(dislocation.max(axis=0), 0.0),
         half_life=_half_life(run.time, dislocation),
         bad_debt=bad_debt,
         ledger=ledger,
     )
+
+
+@dataclass(frozen=True)
+class ValueAtRisk:
+    """Loss that is exceeded with a small probability, as log falls.
+
+    Attributes
+    ----------
+    looped : float
+        Of what the price did.
+    alone : float
+        Of what came from outside: the same news, noise and outside sales without anybody who reacts.
+    """
+
+    looped: float
+    alone: float
+
+    @property
+    def ratio(self) -> float:
+        """What the loop makes of the risk: looped / alone; NaN if nothing came from outside."""
+        return self.looped / self.alone if self.alone else float("nan")
+
+
+def value_at_risk(run: Run, level: float = 0.99) -> ValueAtRisk:
+    """Measure the fall at the end of a run that no more than 1 - level of the paths exceed.
+
+    Parameters
+    ----------
+    run : Run
+        Its length is the horizon, its paths are the sample.
+    level : float
+        Probability, between 0.5 and 1.
+
+    Returns
+    -------
+    ValueAtRisk
+
+    Notes
+    -----
+    With a linear crowd that trades both ways the ratio is 1/(1 - g); sellers that never buy back make it
+    larger, since a path that is back has left them behind (chapter 18, "The radar"; Danielsson, Shin &
+    Zigrand 2012 call the difference endogenous risk).
+    """
+    if not isinstance(run, Run):
+        raise ValueError(f"run must be a Run, got {run!r}")
+    level = scalar("level", "probability", level, at_least=0.5, below=1)
+    if run.fall[-1].max() >= NO_FLOOR:
+        raise ValueError("run (paths) must have a floor: on one path the price went to zero")
+    ends = (np.quantile(falls[-1], level) for falls in (run.fall, _outside_fall(run)))
+    return ValueAtRisk(*map(float, ends))
 
 
 def _outside_fall(run: Run) -> Array:

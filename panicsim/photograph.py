@@ -187,7 +187,13 @@ def loop_gain(market: Market, crowd: Iterable[Participant], fall: Any = 0.0, ste
     return Gain(sum(parts.values(), zero), parts, fall if fall.ndim else float(fall), step)
 
 
-def tipping_shock(market: Market, crowd: Iterable[Participant], jump: float = 0.01) -> float:
+def tipping_shock(
+    market: Market,
+    crowd: Iterable[Participant],
+    jump: float = 0.01,
+    fall: float = 0.0,
+    worst: float | None = None,
+) -> float:
     """Find the smallest shock at which the end of the cascade jumps by more than `jump`.
 
     Parameters
@@ -196,11 +202,15 @@ def tipping_shock(market: Market, crowd: Iterable[Participant], jump: float = 0.
     crowd : iterable of Participant
     jump : float
         Log fall by which the end must jump.
+    fall, worst : float
+        Where the price stands (log fall from P0), and the worst that it has seen, by default the same. Who
+        sells one way is done down to there.
 
     Returns
     -------
     float
-        Log fall; infinite if the end never jumps that far, 0 if the smallest shock is enough.
+        Log fall from where the price stands; infinite if the end never jumps that far, 0 if the smallest
+        shock is enough.
 
     Notes
     -----
@@ -209,10 +219,14 @@ def tipping_shock(market: Market, crowd: Iterable[Participant], jump: float = 0.
     """
     jump = scalar("jump", "log fall", jump, above=0)
     people = list(named(crowd, market).values())
+    fall = scalar("fall", "log fall", fall)
+    worst = fall if worst is None else scalar("worst", "log fall", worst, at_least=fall)
+    here = float(market.absorbed(fall))
 
     def height(x: Array) -> Array:
         with np.errstate(over="ignore", invalid="ignore"):
-            return market.absorbed(x) - sum((p.sold_by(x, market) for p in people), 0.0)
+            sold = (from_here(p, market, fall, worst, x) for p in people)
+            return market.absorbed(fall + x) - here - sum(sold, 0.0)
 
     # A fine grid where thresholds live, a coarse one below to tell a wide dip from no floor.
     falls = np.concatenate([np.arange(0.0, 5.0, 1e-5), np.geomspace(5.0, NO_FLOOR, 20_000)])
@@ -225,11 +239,22 @@ def tipping_shock(market: Market, crowd: Iterable[Participant], jump: float = 0.
     jumps = np.flatnonzero(widths - spacing > jump)
     if not jumps.size:
         return float("inf")
-    return _top_near(market, height, falls, record[jumps[0]])
+    best = _top_near(height, falls, record[jumps[0]])
+    shock = max(float(market.fall_at(here + best)) - fall, 0.0)
+    if shock >= NO_FLOOR:
+        return float("inf")
+    return shock if shock > TOLERANCE else 0.0
 
 
-def _top_near(market: Market, height: Callable[[Array], Array], falls: Array, i: int) -> float:
-    """Shock at which the maximum of `height` around grid point i is passed."""
+def from_here(member: Participant, market: Market, fall: float, worst: float, further: Array) -> Array:
+    """Coins that a member sells in a further log fall (any shape), from where the price stands."""
+    if not member.one_way:
+        return member.sold_by(fall + further, market) - member.sold_by(np.array(fall), market)
+    return member.sold_by(np.maximum(fall + further, worst), market) - member.sold_by(np.array(worst), market)
+
+
+def _top_near(height: Callable[[Array], Array], falls: Array, i: int) -> float:
+    """Maximum of `height` around grid point i."""
     low, high = falls[max(i - 1, 0)], falls[min(i + 1, len(falls) - 1)]
     best = float(height(falls[i : i + 1])[0])
     for _ in range(6):
@@ -238,10 +263,7 @@ def _top_near(market: Market, height: Callable[[Array], Array], falls: Array, i:
         k = int(np.argmax(h))
         best = max(best, float(h[k]))
         low, high = x[max(k - 1, 0)], x[min(k + 1, len(x) - 1)]
-    shock = float(max(market.fall_at(best), 0.0))
-    if shock >= NO_FLOOR:
-        return float("inf")
-    return shock if shock > TOLERANCE else 0.0
+    return best
 
 
 def round_map(photo: Cascade, fall: Any) -> Array:

@@ -11,6 +11,7 @@ from panicsim._check import Array
 from panicsim.film import Run
 from panicsim.photograph import Cascade, Gain, round_map
 from panicsim.style import BLUE, GREY, GROUND, INK, ORANGE, area, figure, label_end, pen, percent
+from panicsim.watch import Radar
 
 
 def plot_cascade(
@@ -148,6 +149,31 @@ _BOXES = (
     ("orders\narrive", (0.5, 0.14)),
     ("value", (0.13, 0.5)),
 )
+
+
+def plot_radar(radar: Radar, most: float | None = None) -> Figure:
+    """Draw the heat of each bin against what the book takes there, and how far away tipping is.
+
+    Parameters
+    ----------
+    radar : Radar
+    most : float, optional
+        USD per 1 % at which the axis ends.
+    """
+    made, ax = figure()
+    million = 1e-6
+    heat, depth = million * np.maximum(radar.heat, 0.0), million * radar.depth
+    ends = np.append(radar.fall, radar.fall[-1] + radar.step)
+    ax.stairs(np.minimum(heat, depth), ends, **area(BLUE))
+    ax.stairs(np.maximum(heat, depth), ends, baseline=depth, **area(ORANGE))
+    ax.stairs(depth, ends, baseline=None, color=INK, linewidth=1.6)
+    top = million * most if most else 1.15 * max(heat.max(), depth.max())
+    if radar.tipping < ends[-1]:
+        ax.axvline(radar.tipping, **pen(GREY, linewidth=1.6))
+    ax.set(xlim=(0, ends[-1]), ylim=(0, top), xlabel="further fall")
+    percent(ax.xaxis)
+    ax.set_title("Forced sales and depth, USD million per 1 %")
+    return made
 
 
 def loop_diagram(lit: str) -> Figure:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from plain import LAMBDA, coarser, fill
 
 import panicsim as ps
-from panicsim import games, options, rules, tranches
+from panicsim import base_rates, games, mint, options, rules, tranches
 from panicsim.cast import cast
 
 # --- Who takes part ---
@@ -67,6 +67,7 @@ PARTICIPANTS = {
     "dealers short of options": Entry(lambda size, **kw: dealers(-1.5e5 * size, **kw), curve_only=False),
     "dealers long of options": Entry(lambda size, **kw: dealers(1.5e5 * size, **kw), curve_only=False),
     "miners": Entry(lambda size, **kw: ps.Miners(3e6 * size, 4e4 * size, **kw), curve_only=False),
+    "redeemers": Entry(lambda size, **kw: ps.Redeemers(8e6 * size, over=12, **kw), curve_only=False),
     "senior fund": Entry(lambda size, **kw: ps.SeniorTranche(4e6 * size, trigger=0.6, **kw)),
     "diamond hands": Entry(lambda size, **kw: Diamond(4e6 * size)),
 }
@@ -637,6 +638,13 @@ def test_sold_by_is_elementwise(entry):
 NAN, INF = float("nan"), float("inf")
 NOT_NUMBERS = [NAN, INF, -INF, None, "much", [1.0, 2.0], 1j, {}]
 # Constructor arguments: a good call, then by argument its unit and the numbers outside its range.
+WARNED, STAKE = ps.roc([1, 2], [2, 3]), ps.kelly([0.2, -0.1])
+AFTER_FALLS: dict[str, tuple[str, list[Any]]] = {
+    "close": ("USD", [0, -1, [1], [[1, 2], [3, 4]]]),
+    "size": ("simple fall", [0, 1]),
+    "over": ("rows", [0, 1.5]),
+    "apart": ("rows", [-1, 1.5]),
+}
 CALLS: dict[str, tuple[Callable[..., Any], dict[str, Any], dict[str, tuple[str, list[Any]]]]] = {
     "Market": (
         ps.Market,
@@ -767,6 +775,21 @@ CALLS: dict[str, tuple[Callable[..., Any], dict[str, Any], dict[str, tuple[str, 
             "horizon": ("hours", [-1]),
             "lag": ("hours", [-1]),
         },
+    ),
+    "Redeemers": (
+        ps.Redeemers,
+        {"debt": 1e6, "over": 5},
+        {"debt": ("USD", [-1]), "over": ("hours", [0, -1]), "at": ("hours", [-1]), "lag": ("hours", [-1])},
+    ),
+    "MarketCap": (
+        mint.MarketCap,
+        {"price": 80, "usd": 1e9, "elasticity": 0.5},
+        {"price": ("USD per coin", [0, -1]), "usd": ("USD", [0, -1]), "elasticity": ("number", [-0.1, 1])},
+    ),
+    "fall_after": (
+        mint.MarketCap(80, 1e9, 0.5).fall_after,
+        {"redeemed": 1e8},
+        {"redeemed": ("USD", [-1])},
     ),
     "options.call": (
         options.call,
@@ -980,7 +1003,76 @@ CALLS: dict[str, tuple[Callable[..., Any], dict[str, Any], dict[str, tuple[str, 
         {"market": CALM, "crowd": []},
         {"fall": ("log", []), "step": ("log", [0, -0.1])},
     ),
-    "tipping_shock": (ps.tipping_shock, {"market": CALM, "crowd": []}, {"jump": ("log", [0, -0.1])}),
+    "tipping_shock": (
+        ps.tipping_shock,
+        {"market": CALM, "crowd": []},
+        {"jump": ("log", [0, -0.1]), "fall": ("log", []), "worst": ("log", [-0.1])},
+    ),
+    "radar": (
+        ps.radar,
+        {"market": CALM, "crowd": []},
+        {
+            "fall": ("log", []),
+            "worst": ("log", [-0.1]),
+            "deepest": ("log", [0, 11, 0.001]),
+            "step": ("log", [0, -0.1]),
+        },
+    ),
+    "early_warning": (
+        ps.early_warning,
+        {"series": np.zeros(9), "window": 3},
+        {
+            "series": ("log falls", [[], 5, [[[1.0]]]]),
+            "window": ("increments", [2, 3.5]),
+            "every": ("rows", [0, 1.5]),
+        },
+    ),
+    "roc": (ps.roc, {"calm": [1], "coming": [2]}, {"calm": ("score", [[]]), "coming": ("score", [[]])}),
+    "Roc.at": (WARNED.at, {"false_alarms": 0.1}, {"false_alarms": ("share", [-0.1, 1.1])}),
+    "precision": (
+        WARNED.precision,
+        {"base_rate": 0.1, "false_alarms": 0.1},
+        {"base_rate": ("share", [-0.1, 1.1]), "false_alarms": ("share", [-0.1, 1.1])},
+    ),
+    "value_at_risk": (
+        ps.value_at_risk,
+        {"run": ps.simulate(CALM, [], hours=1)},
+        {"run": ("Run", []), "level": ("probability", [0.4, 1])},
+    ),
+    "kelly": (
+        ps.kelly,
+        {"returns": [0.2, -0.1], "probability": [0.5, 0.5]},
+        {
+            "returns": ("simple returns", [-1.1, 0.2, [], [0.2, 0.3]]),
+            "probability": ("share", [0.5, [0.5, 0.4], [1.5, -0.5]]),
+            "cost": ("share of money", [-0.1, 1]),
+            "wealth": ("USD", [-1]),
+            "depth": ("USD per 1 %", [0, -1]),
+        },
+    ),
+    "growth_at": (STAKE.growth_at, {"fraction": 0.1}, {"fraction": ("share of wealth", [])}),
+    "ruin": (
+        STAKE.ruin,
+        {"fraction": 0.1},
+        {
+            "fraction": ("share of wealth", []),
+            "floor": ("share of wealth", [0, 1]),
+            "bets": ("count", [0, 1.5]),
+            "paths": ("count", [0, 1.5]),
+            "seed": ("", [-1, 1.5]),
+        },
+    ),
+    "falls": (base_rates.falls, {"close": [2, 1], "size": 0.1}, AFTER_FALLS),
+    "base_rates": (
+        base_rates.base_rates,
+        {"close": [2, 1, 2], "size": 0.1, "horizons": (1,)},
+        {
+            **AFTER_FALLS,
+            "horizons": ("rows", [[0], [1.5]]),
+            "cost": ("share of money", [-0.1, 1]),
+            "seed": ("", [-1, 1.5]),
+        },
+    ),
     "run_threshold": (ps.run_threshold, {"payoff": 1.5}, {"payoff": ("per dollar", [0.9, -1])}),
     "simulate": (
         ps.simulate,
@@ -1010,15 +1102,32 @@ TAKES_ARRAYS = {
     "Waterfall",
     "layered",
     "deleveraged",
+    "fall_after",
+    "early_warning",
+    "roc",
+    "growth_at",
+    "kelly",
 }
 # Arguments of those that must be one number all the same.
 NUMBERS_ONLY = {
     *("lag", "threshold", "close_factor", "bonus", "halt", "cells", "interval", "band", "time"),
     *("magnet", "fund", "adl", "cap", "needed", "policy", "auction"),
+    *("window", "every", "cost", "wealth", "depth"),
 }
 MAY_BE_NONE = {
     *("calm", "schedule", "cap", "capacity", "halt", "heartbeat", "over", "bonus", "bidders", "winners"),
-    *("per_day", "gate", "shut", "floor", "speed", "delay"),
+    *(
+        "per_day",
+        "gate",
+        "shut",
+        "floor",
+        "speed",
+        "delay",
+        "worst",
+        "probability",
+        "ruin.fraction",
+        "kelly.depth",
+    ),
 }
 
 
@@ -1027,8 +1136,17 @@ def refusals():
     for call, (make, good, arguments) in CALLS.items():
         for argument, (unit, bad) in arguments.items():
             wrong = [] if argument == "name" else NOT_NUMBERS
-            wrong = [value for value in wrong if not (value is None and argument in MAY_BE_NONE)]
-            if (call in TAKES_ARRAYS and argument not in NUMBERS_ONLY) or argument in ("fall", "leverage"):
+            wrong = [
+                value
+                for value in wrong
+                if value is not None or not MAY_BE_NONE & {argument, f"{call}.{argument}"}
+            ]
+            if (call in TAKES_ARRAYS and argument not in NUMBERS_ONLY) or argument in (
+                "fall",
+                "leverage",
+                "close",
+                "horizons",
+            ):
                 wrong = [value for value in wrong if value != [1.0, 2.0]]
             for value in [*wrong, *bad]:
                 case = make, {**good, argument: value}, argument, unit

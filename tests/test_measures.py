@@ -29,6 +29,7 @@ def numbers(found):
         found.fall,
         found.shock,
         found.amplification,
+        found.dislocation,
         found.overreaction,
         found.half_life,
         found.bad_debt,
@@ -141,3 +142,17 @@ def test_bad_debt_needs_a_thin_market():
     assert thin.bad_debt[0] > 0
     assert deep.ledger["Longs"]["debt"][0] == pytest.approx(2e3 * 95)
     assert deep.ledger["Longs"]["refund"][0] == pytest.approx(2e3 * (100 * np.exp(-0.0465) - 95), rel=1e-6)
+
+
+def test_value_at_risk_with_and_without_the_loop():
+    """Alone it is the quantile of the noise; a linear crowd that trades both ways makes it 1/(1 - g)."""
+    scene = {"hours": 48.0, "dt": 0.1, "paths": 4_000, "seed": 3}
+    run = ps.simulate(ps.Market(volatility=0.8), [ps.Herd(1e6, lag=0, one_way=False)], **scene)
+    bare = ps.simulate(ps.Market(volatility=0.8), [], **scene)
+    risk, without = ps.value_at_risk(run), ps.value_at_risk(bare)
+    assert risk.alone == pytest.approx(np.quantile(bare.fall[-1], 0.99))
+    assert without.looped == pytest.approx(without.alone) and without.ratio == pytest.approx(1.0)
+    assert risk.alone == pytest.approx(2.3263 * 0.8 * np.sqrt(48 / 8760), rel=0.05)
+    assert risk.ratio == pytest.approx(2.0, rel=0.02)
+    with pytest.raises(ValueError, match=r"run \(paths\) must have a floor"):
+        ps.value_at_risk(ps.simulate(ps.Market(), [ps.Herd(3e6, lag=0)], [ps.News(-0.1)], hours=24))

@@ -27,6 +27,36 @@ class Mutant:
 
 
 MUTANTS = {
+    "radar counts what is sold already": Mutant(
+        "photograph.py",
+        "np.maximum(fall + further, worst)",
+        "fall + further",
+        "test_watch.py::test_one_way_sellers_are_done_down_to_the_worst_fall_and_others_are_not",
+    ),
+    "warnings look ahead": Mutant(
+        "watch.py",
+        "ar1[window:], variance[window:] =",
+        "ar1[window - 1 : -1], variance[window - 1 : -1] =",
+        "test_watch.py::test_warnings_never_look_ahead",
+    ),
+    "one rebound counted twice": Mutant(
+        "base_rates.py",
+        "kept = _spaced(events, horizon)",
+        "kept = events",
+        "test_base_rates.py::test_returns_by_a_plain_loop",
+    ),
+    "minted at the price of the start": Mutant(
+        "participants/redeemers.py",
+        "view.market.price_at(np.minimum(view.fall, 600.0))",
+        "view.market.price_at(0.0 * view.fall)",
+        "test_mint.py::test_film_approaches_the_closed_form",
+    ),
+    "a purchase without impact": Mutant(
+        "sizing.py",
+        "* (1.0 - self.cost) / trip",
+        "* (1.0 - self.cost)",
+        "test_sizing.py::test_a_round_trip_through_the_book_leaves_the_share_that_the_law_says",
+    ),
     "no ratchet": Mutant(
         "participants/base.py",
         'fall = np.maximum(mine["worst"], fall, out=mine["worst"])',

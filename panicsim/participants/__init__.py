@@ -8,6 +8,7 @@ from panicsim.participants.lending_pool import LendingPool
 from panicsim.participants.longs import Longs, liquidation_price
 from panicsim.participants.miners import Miners
 from panicsim.participants.rebalancer import Rebalancer
+from panicsim.participants.redeemers import Redeemers
 from panicsim.participants.senior_tranche import SeniorTranche
 from panicsim.participants.value_buyers import ValueBuyers
 
@@ -21,6 +22,7 @@ __all__ = [
     "Miners",
     "Participant",
     "Rebalancer",
+    "Redeemers",
     "SeniorTranche",
     "ValueBuyers",
     "liquidation_price",
