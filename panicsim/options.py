@@ -37,7 +37,7 @@ def call(price: Any, strike: Any, hours: Any, volatility: Any) -> Any:
     """
     price, strike, spread = _terms(price, strike, hours, volatility)
     d1 = _d1(price, strike, spread)
-    return _plain(price * _cdf(d1) - strike * _cdf(d1 - spread))
+    return _plain(price * normal_cdf(d1) - strike * normal_cdf(d1 - spread))
 
 
 def delta(price: Any, strike: Any, hours: Any, volatility: Any) -> Any:
@@ -55,7 +55,7 @@ def gamma(price: Any, strike: Any, hours: Any, volatility: Any) -> Any:
 
 def delta_at(price: Any, strike: Any, spread: Any) -> Array:
     """`delta` without checks; `spread` is sigma sqrt(T), the spread of the log price at expiry."""
-    return _cdf(_d1(price, strike, spread))
+    return normal_cdf(_d1(price, strike, spread))
 
 
 def gamma_at(price: Any, strike: Any, spread: Any) -> Array:
@@ -121,7 +121,7 @@ def _d1(price: Any, strike: Any, spread: Any) -> Array:
     return np.where(spread > 0, d1, np.where(above == 0, 0.0, np.copysign(np.inf, above)))
 
 
-def _cdf(x: Any) -> Array:
+def normal_cdf(x: Any) -> Array:
     """Normal distribution function, to 4e-15 (any shape)."""
     place = (np.clip(x, -9.0, 9.0) - _GRID[0]) / _STEP
     row = np.minimum(place.astype(np.intp), len(_GRID) - 2)
