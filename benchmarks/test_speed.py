@@ -1,7 +1,8 @@
 """Speed of `simulate` with one `Longs`, beside the same work in compiled and in plain Python loops.
 
 Nothing here asserts a time. What is asserted, before each measurement, is that both sides compute the same
-film. The two take turns, so that a machine that speeds up or slows down does so under both.
+film. The two take turns, so that a machine that speeds up or slows down does so under both. At the end stands
+the reading of a reader's own table, alone.
 """
 
 from functools import cache, partial
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 import panicsim as ps
+from panicsim.bars import Bars
 from panicsim.market import HOURS_PER_YEAR
 from panicsim.participants.level_map import ROWS_PER_UNIT
 
@@ -116,3 +118,33 @@ def test_against_plain_python(benchmark, report, positions):
     peer = partial(loops.bisected, listed, *plain)
     check(ours(), peer())
     compare(benchmark, report, (positions, 1, "excluded", "Python, bisect"), ours, peer)
+
+
+@pytest.mark.parametrize("kind", [ps.Longs, ps.LendingPool, Bars])
+def test_a_table_of_a_million_rows(benchmark, capsys, tmp_path, kind):
+    """The file is read, checked, and put into the liquidation map."""
+    rows, rng = 10**6, np.random.default_rng(0)
+    price = 100 * np.exp(np.cumsum(rng.normal(0, 1e-4, rows)))
+    coins = rng.lognormal(3, 1, rows)
+    columns = {
+        ps.Longs: {"entry": price, "size": coins, "leverage": rng.uniform(3, 50, rows)},
+        ps.LendingPool: {"collateral": coins, "debt": 60 * coins * rng.uniform(0.1, 0.9, rows)},
+        Bars: {
+            "time": np.datetime_as_string(np.datetime64("2018-01-01T00:00:00") + 60 * np.arange(rows)),
+            "open": price,
+            "high": price * 1.001,
+            "low": price * 0.999,
+            "close": price * rng.uniform(0.999, 1.001, rows),
+            "volume": coins,
+        },
+    }[kind]
+    table = tmp_path / "table.csv"
+    with open(table, "w") as file:
+        print("id", *columns, sep=",", file=file)
+        for row in zip(range(rows), *(column.tolist() for column in columns.values()), strict=True):
+            print(*row, sep=",", file=file)
+    read = benchmark.pedantic(kind.read_csv, args=(table,), rounds=5, warmup_rounds=1)
+    with capsys.disabled():
+        print(f"\n{kind.__name__}.read_csv: {benchmark.stats.stats.median:.2f} s for {rows:,} rows")
+    for name in columns.keys() - {"time"}:
+        np.testing.assert_array_equal(getattr(read, name), columns[name])

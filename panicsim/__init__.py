@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from panicsim.bars import Bars
 from panicsim.depth import Depth
 from panicsim.events import News, Sale
 from panicsim.film import Run, simulate
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Bars",
     "Cascade",
     "CircuitBreaker",
     "Dealers",

@@ -164,8 +164,8 @@ def plot_radar(radar: Radar, most: float | None = None) -> Figure:
     million = 1e-6
     heat, depth = million * np.maximum(radar.heat, 0.0), million * radar.depth
     ends = np.append(radar.fall, radar.fall[-1] + radar.step)
-    ax.stairs(np.minimum(heat, depth), ends, **area(BLUE))
-    ax.stairs(np.maximum(heat, depth), ends, baseline=depth, **area(ORANGE))
+    ax.stairs(np.minimum(heat, depth), ends, fill=True, **area(BLUE, linewidth=0))
+    ax.stairs(np.maximum(heat, depth), ends, baseline=depth, fill=True, **area(ORANGE, linewidth=0))
     ax.stairs(depth, ends, baseline=None, color=INK, linewidth=1.6)
     top = million * most if most else 1.15 * max(heat.max(), depth.max())
     if radar.tipping < ends[-1]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from panicsim._check import Array, array, broadcast, frozen, scalar, summed, whole
+from panicsim._csv import columns
 from panicsim.market import Market, View
 from panicsim.participants.base import Participant
 from panicsim.participants.level_map import LevelMap
@@ -87,7 +88,8 @@ class LendingPool(Participant):
         wide = broadcast(collateral=collateral, debt=debt)
         put(self, "collateral", frozen(wide[0]))
         put(self, "debt", frozen(wide[1]))
-        put(self, "_bare", bool(np.any((self.collateral == 0) & (self.debt > 0))))
+        with np.errstate(over="ignore"):
+            put(self, "_bare", bool(np.any(np.isinf(self.liquidation_price))))
         put(self, "_map", LevelMap.of(np.ravel(self.liquidation_price), np.ravel(self.collateral)))
         put(self, "_slow", self._slowly())
         put(self, "_cells", self._grouped())
@@ -143,6 +145,39 @@ class LendingPool(Participant):
         n, seed = whole("n", "loans", n, 1), whole("seed", "start of the draws", seed, 0)
         draws = np.random.default_rng(seed).uniform(ends[0], ends[1], size=n)
         return cls(debt / n / price / draws, debt / n, **kwargs)
+
+    @classmethod
+    def read_csv(cls, path: Any, **kwargs: Any) -> LendingPool:
+        """Read loans from a file of comma-separated values, one loan a row.
+
+        Parameters
+        ----------
+        path : str, path or open file
+            The first line names the columns, in any order; other columns are passed over.
+
+            ============  =====================================================
+            column        holds
+            ============  =====================================================
+            `collateral`  coins posted; above 0 where there is debt
+            `debt`        USD owed
+            ============  =====================================================
+        **kwargs
+            Other arguments of `LendingPool`.
+
+        Raises
+        ------
+        ValueError
+            At the first defect: file, line, column, what was expected and what stands there.
+        """
+        cls([], [], **kwargs)  # an argument is refused as such, not as a row
+
+        def pool(collateral: Array, debt: Array) -> LendingPool:
+            loans = cls(collateral, debt, **kwargs)
+            if loans._bare:
+                raise ValueError("collateral (coins) must be above 0 where there is debt, got 0.0")
+            return loans
+
+        return columns(path, {"collateral": "coins", "debt": "USD"}).make(pool)
 
     @property
     def liquidation_price(self) -> Any:

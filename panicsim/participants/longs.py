@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from panicsim._check import Array, array, broadcast, frozen, scalar, whole
+from panicsim._csv import columns
 from panicsim.market import Market, View
 from panicsim.participants.base import Participant
 from panicsim.participants.level_map import LevelMap
@@ -130,6 +131,37 @@ class Longs(Participant):
         low, high = ends
         draws = np.random.default_rng(seed).uniform(np.log(low), np.log(high), size=n)
         return cls(price, notional / n / price, np.clip(np.exp(draws), low, high), **kwargs)
+
+    @classmethod
+    def read_csv(cls, path: Any, **kwargs: Any) -> Longs:
+        """Read longs from a file of comma-separated values, one position a row.
+
+        Parameters
+        ----------
+        path : str, path or open file
+            The first line names the columns, in any order; other columns are passed over.
+
+            =============  ===========================================================
+            column         holds
+            =============  ===========================================================
+            `entry`        price paid, USD per coin
+            `size`         coins
+            `leverage`     times, at least 1
+            `maintenance`  share of the position's value, under 1/leverage; where the
+                           column is missing, the argument is used
+            =============  ===========================================================
+        **kwargs
+            `maintenance`, `lag` and `name`, as in the constructor.
+
+        Raises
+        ------
+        ValueError
+            At the first defect: file, line, column, what was expected and what stands there.
+        """
+        cls([], [], [], **kwargs)  # an argument is refused as such, not as a row
+        units = {"entry": "USD per coin", "size": "coins", "leverage": "times"}
+        table = columns(path, units, {"maintenance": "share of position"})
+        return table.make(lambda **values: cls(**{**kwargs, **values}))
 
     @property
     def liquidation_price(self) -> Array:
