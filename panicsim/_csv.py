@@ -32,6 +32,10 @@ ISO = re.compile(
     re.ASCII,
 )
 # Nine digits at least: 20200312 would be a day of 1970.
+# And 2020031210 is an hour to a reader, but unix seconds of the year 2034: neither is taken.
+COMPACT = re.compile(
+    r"\s*(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:[01]\d|2[0-3])(?:[0-5]\d){0,2}\s*", re.ASCII
+)
 UNIX = re.compile(r"\s*([1-9]\d{8,13})(?:\.0*)?\s*", re.ASCII)
 
 
@@ -154,7 +158,9 @@ def _text(path: Any) -> tuple[str, str]:
         else:
             with open(path, "rb") as opened:
                 read = opened.read()
-        text = read.decode("utf-8") if isinstance(read, bytes) else str(read)
+        if not isinstance(read, (str, bytes)):
+            raise ValueError(f"{file}: path must give text, got {type(read).__name__}")
+        text = read.decode("utf-8") if isinstance(read, bytes) else read
     except UnicodeDecodeError as error:
         line = _line_feeds(error.object[: error.start].decode("latin-1")).count("\n") + 1
         byte = error.object[error.start]
@@ -250,7 +256,7 @@ def instants(texts: list[str]) -> NDArray[np.datetime64]:
             return times
     except ValueError:  # 30 February, or 25 o'clock
         pass
-    unix = [UNIX.fullmatch(text) for text in texts]
+    unix = [None if COMPACT.fullmatch(text) else UNIX.fullmatch(text) for text in texts]
     if all(unix):
         count = np.array([int(found[1]) for found in unix if found], dtype=np.int64)
         return np.where(count < 10**11, count * 1000, count).astype("datetime64[ms]")

@@ -123,14 +123,12 @@ class Bars:
 
         Notes
         -----
-        A bar is complete once the next one has begun. The newest has no next one yet: it counts as complete
-        when it is as old as the longest step so far. What comes later therefore never changes the answer.
-        Where a file names the end of each bar instead, the newest comes a step late, never early.
+        A bar is complete once the next one has begun, so the newest of all never is: how long it lasts is not
+        known yet.
         """
         now = _times([time])[0]
         begun = int(np.searchsorted(self.time, now, side="right"))
-        steps = np.diff(self.time[:begun])
-        complete = begun if steps.size and now - self.time[begun - 1] >= steps.max() else begun - 1
+        complete = begun - 1
         if complete < 1:
             raise ValueError(
                 f"time (UTC) must leave a complete bar, the first begins at {self.time[0]}, got {now}"

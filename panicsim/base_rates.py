@@ -12,6 +12,8 @@ from panicsim._check import Array, array, scalar, whole
 
 Rows = NDArray[np.intp]
 
+# Fewer events than this have no band: resampled, three of them would miss one time in four.
+FEWEST = 8
 # Resamples of the events behind a confidence band.
 RESAMPLES = 4_000
 # Standard deviations of a band of 95 %.
@@ -29,7 +31,8 @@ class BaseRate:
     n : int
         Events whose horizon lies within the data and does not overlap that of the event before.
     mean, low, high : float
-        Mean simple return after costs, and the ends of its band of 95 % (resampled events).
+        Mean simple return after costs, and the ends of its band of 95 % (resampled events); the ends are NaN
+        with fewer than eight events.
     hit, hit_low, hit_high : float
         Share of returns above zero, and its band of 95 % (Wilson's).
     worst : float
@@ -73,7 +76,9 @@ def falls(close: Any, size: float, over: int = 1, apart: int = 20) -> Rows:
     close = _closes(close)
     size = scalar("size", "simple fall", size, above=0, below=1)
     over, apart = whole("over", "rows", over, 1), whole("apart", "rows", apart, 0)
-    deep = over + np.flatnonzero(close[over:] <= (1.0 - size) * close[:-over])
+    over = min(over, len(close))
+    # A fall from 500 to 465 is one of 7 %, whatever its last digit says.
+    deep = over + np.flatnonzero(close[over:] <= (1.0 - size) * (1.0 + 1e-12) * close[: len(close) - over])
     return _spaced(deep, apart)
 
 
@@ -122,31 +127,32 @@ def base_rates(
 def _rate(close: Array, events: Rows, horizon: int, cost: float, seed: int) -> BaseRate:
     """Measure one horizon."""
     every = close[horizon:] / close[:-horizon] * (1.0 - cost) - 1.0
+    usual = (float(every.mean()), float(np.mean(every > 0))) if every.size else (float("nan"),) * 2
     kept = _spaced(events, horizon)
     after = every[kept[kept < len(every)]]
     n = len(after)
     if not n:
-        nothing = (float("nan"),) * 7
-        return BaseRate(horizon, 0, *nothing, float(every.mean()), float(np.mean(every > 0)))
-    draws = np.random.default_rng(seed)
-    means = after[draws.integers(n, size=(RESAMPLES, n))].mean(axis=1)
-    low, high = np.quantile(means, [0.025, 0.975])
+        return BaseRate(horizon, 0, *(float("nan"),) * 7, *usual)
     hit = float(np.mean(after > 0))
     middle = (hit + TWO_SIDED**2 / (2 * n)) / (1 + TWO_SIDED**2 / n)
     half = np.sqrt(hit * (1 - hit) / n + (TWO_SIDED / (2 * n)) ** 2) * TWO_SIDED / (1 + TWO_SIDED**2 / n)
+    wilson = float(middle - half), float(middle + half)
     return BaseRate(
-        horizon,
-        n,
-        float(after.mean()),
-        float(low),
-        float(high),
-        hit,
-        float(middle - half),
-        float(middle + half),
-        float(after.min()),
-        float(every.mean()),
-        float(np.mean(every > 0)),
+        horizon, n, float(after.mean()), *_band(after, seed), hit, *wilson, float(after.min()), *usual
     )
+
+
+def _band(after: Array, seed: int) -> tuple[float, float]:
+    """Ends of the band of 95 % of a mean, from resampled events."""
+    n = len(after)
+    if n < FEWEST:
+        return float("nan"), float("nan")
+    draws = np.random.default_rng(seed)
+    rows = max(1_000_000 // n, 1)  # so many resamples at once, that a long record needs no more memory
+    blocks = [min(rows, RESAMPLES - k) for k in range(0, RESAMPLES, rows)]
+    means = np.concatenate([after[draws.integers(n, size=(k, n))].mean(axis=1) for k in blocks])
+    low, high = np.quantile(means, [0.025, 0.975])
+    return float(low), float(high)
 
 
 def _closes(close: Any) -> Array:

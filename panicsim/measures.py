@@ -85,7 +85,7 @@ def metrics(run: Run) -> Metrics:
         shock=shock,
         amplification=np.divide(fall, shock, out=np.full(fall.shape, np.nan), where=shock > 0),
         dislocation=dislocation,
-        overreaction=np.maximum(dislocation.max(axis=0), 0.0),
+        overreaction=dislocation.max(axis=0),
         half_life=_half_life(run.time, dislocation),
         bad_debt=bad_debt,
         ledger=ledger,
@@ -114,7 +114,7 @@ class ValueAtRisk:
 
 
 def value_at_risk(run: Run, level: float = 0.99) -> ValueAtRisk:
-    """Measure the fall at the end of a run that no more than 1 - level of the paths exceed.
+    """Measure the quantile of the fall at the end of a run, interpolated between paths.
 
     Parameters
     ----------
@@ -138,6 +138,8 @@ def value_at_risk(run: Run, level: float = 0.99) -> ValueAtRisk:
     level = scalar("level", "probability", level, at_least=0.5, below=1)
     if run.fall[-1].max() >= NO_FLOOR:
         raise ValueError("run (paths) must have a floor: on one path the price went to zero")
+    if run.market.recovery and run.outside.any():
+        raise ValueError("run (events) must hold no Sale where price recovers: its impact would come back")
     ends = (np.quantile(falls[-1], level) for falls in (run.fall, _outside_fall(run)))
     return ValueAtRisk(*map(float, ends))
 

@@ -219,8 +219,10 @@ def tipping_shock(
     """
     jump = scalar("jump", "log fall", jump, above=0)
     people = list(named(crowd, market).values())
-    fall = scalar("fall", "log fall", fall)
-    worst = fall if worst is None else scalar("worst", "log fall", worst, at_least=fall)
+    fall = scalar("fall", "log fall", fall, at_least=-50, at_most=50)
+    worst = fall if worst is None else scalar("worst", "log fall", worst, at_least=fall, at_most=NO_FLOOR)
+    for member in people:  # a curve that is no number somewhere would pass for a threshold
+        slope_signs(member, market)
     here = float(market.absorbed(fall))
 
     def height(x: Array) -> Array:

@@ -257,7 +257,8 @@ class Replay:
         if self.sort not in SORTS:
             raise ValueError(f"sort (a word) must be one of {', '.join(SORTS)}, got {self.sort!r}")
         # A fall may be infinite: then the model finds no floor.
-        array("predicted", self.unit, min(self.predicted, 1e300), at_least=0)
+        if self.predicted != np.inf:
+            scalar("predicted", self.unit, self.predicted, at_least=0)
         for name, value in (("recorded", self.recorded), ("naive", self.naive)):
             if value is not None:
                 scalar(name, self.unit, value, above=0)
@@ -325,6 +326,8 @@ class ReplayTable:
                 # Where there is no floor, the rank is all that counts.
                 shocks = [(r, r.naive, r.recorded) for r in rows if r.naive and r.recorded]
                 added = [(min(r.predicted, 1e9) - shock, fall - shock) for r, shock, fall in shocks]
+                if len(added) < 3:
+                    continue
                 ranks, error = rank_correlation(*zip(*added, strict=True)), (len(added) - 1) ** -0.5
                 lines.append(
                     f"  rank correlation of the rest of the fall: {ranks:.2f}, two errors {2 * error:.2f}"
@@ -522,7 +525,8 @@ class Crash:
     ----------
     day : str
     shock, fall : float
-        Log falls in per cent: before the worst hour, and in all.
+        Log falls in per cent: before the worst hour, and in all. They begin on or about the day named, not at
+        the peak that `episodes` has; most falls there are larger.
     interest : float
         Open interest before the fall, billion USD.
     depth : float
@@ -562,7 +566,7 @@ class Crash:
         )
 
 
-# All venues have 4.6 times the depth of spot books: measured on one morning of October 2025, guessed before.
+# All venues have 4.6 times the depth of spot books: one morning of October 2025, a guess for every fall.
 CRASHES = (
     Crash("2020-03-12", 8.2, 72.8, 3.3, 74, 44, 85, "guess", "guess"),
     Crash("2021-05-19", 16.0, 41.2, 17.4, 498, 28, 58, "guess"),
@@ -575,7 +579,7 @@ CRASHES = (
     Crash("2024-04-13", 9.1, 17.0, 36.7, 507, 13, 18),
     Crash("2024-08-05", 14.8, 22.7, 31.2, 466, 15, 18),
     Crash("2025-02-25", 13.1, 20.5, 59.0, 922, 14, 15, "guess", "guess"),
-    Crash("2025-10-10", 7.0, 17.8, 90.2, 876, 22, 15, "check", "guess"),
+    Crash("2025-10-10", 7.0, 17.8, 90.2, 876, 22, 15, "guess", "guess"),
 )
 
 

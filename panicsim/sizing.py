@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from panicsim._check import Array, array, scalar, whole
+from panicsim._check import Array, array, frozen, scalar, whole
 
 # Halvings after which a bracket of stakes is as narrow as floats are.
-HALVINGS = 200
+HALVINGS = 100
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,9 +50,11 @@ class Kelly:
 
     def _net(self, stake: Array) -> Array:
         """Simple returns of each outcome on the money staked, after the round trip through the book."""
-        trip = 1.0 + (np.abs(stake) * self.wealth / (100.0 * self.depth) if self.depth else 0.0)
-        bought = (1.0 + self.returns) * (1.0 - self.cost) / trip
-        return np.where(stake >= 0, bought, (1.0 + self.returns) / (1.0 - self.cost) * trip) - 1.0
+        part = np.abs(stake) * self.wealth / (100.0 * self.depth) if self.depth else 0.0 * stake
+        bought = (1.0 + self.returns) * (1.0 - self.cost) / (1.0 + part) - 1.0
+        # Sold for S dollars: the same coins cost S/(1 - S/(100 depth)) later, and a book holds no more.
+        left = (1.0 - self.cost) * np.maximum(1.0 - part, 1e-300)
+        return np.where(stake >= 0, bought, (1.0 + self.returns) / left - 1.0)
 
     def ruin(
         self,
@@ -140,13 +142,13 @@ def kelly(
     wealth = scalar("wealth", "USD", wealth, at_least=0)
     if depth is not None:
         depth = scalar("depth", "USD per 1 %", depth, above=0)
-    bet = Kelly(0.0, 0.0, returns, chance, cost, wealth, depth)
+    bet = Kelly(0.0, 0.0, frozen(returns), frozen(chance), cost, wealth, depth)
     best = _best(bet)
-    return Kelly(best, float(bet.growth_at(best)), returns, chance, cost, wealth, depth)
+    return replace(bet, fraction=best, growth=float(bet.growth_at(best)))
 
 
 def _best(bet: Kelly) -> float:
-    """Stake at which growth is largest: it rises, then falls, on either side of 0."""
+    """Stake at which growth is largest: on a side of 0 it rises, then falls, or falls from the start."""
     tick = 1e-7
     for side in (1.0, -1.0):
         if not bet.growth_at(side * tick) > 0:
@@ -155,7 +157,11 @@ def _best(bet: Kelly) -> float:
         while bet.growth_at(side * far) > bet.growth_at(side * far / 2):
             far *= 2.0
             if far > 1e9:
-                raise ValueError(f"returns (simple returns) must hold a loss, got {bet.returns!r}")
+                kind = "loss" if side > 0 else "gain"
+                raise ValueError(
+                    f"returns (simple returns) must hold a {kind} that is likely and not tiny,"
+                    f" got {bet.returns!r}"
+                )
         low, high = 0.0, far
         for _ in range(HALVINGS):
             third = (high - low) / 3

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from panicsim._check import Array, array, scalar, whole
+from panicsim.bars import Bars
+from panicsim.film import Run
 from panicsim.market import Market
 from panicsim.participants import Participant, named
 from panicsim.photograph import from_here, tipping_shock
@@ -92,12 +94,15 @@ def radar(
     Chapter 18, "The radar". The bins say where heat is, `tipping` how far away it is: they are measured, not
     forecast, and say nothing of when a shock comes.
     """
-    step = scalar("step", "log fall", step, above=0)
+    step = scalar("step", "log fall", step, at_least=1e-5)
     deepest = scalar("deepest", "log fall", deepest, at_least=step, at_most=10)
+    bins = round(deepest / step)
+    if abs(bins * step - deepest) > 1e-9:
+        raise ValueError(f"deepest (log fall) must be a whole number of steps of {step!r}, got {deepest!r}")
     people = named(crowd, market)
     tipping = tipping_shock(market, people.values(), fall=fall, worst=worst)
     worst = fall if worst is None else worst
-    edges: Array = step * np.arange(round(deepest / step) + 1.0)
+    edges: Array = step * np.arange(bins + 1.0)
     cent = 0.01 * float(market.price_at(fall)) / step  # from coins a bin to USD per 1 %
     sold = {n: cent * np.diff(from_here(p, market, fall, worst, edges)) for n, p in people.items()}
     depth = cent * np.diff(market.absorbed(fall + edges))
@@ -146,10 +151,11 @@ def early_warning(series: Any, window: int, every: int = 1) -> Warnings:
     too low by about (1 + 4 g)/window. Both see only what has been acting: a threshold that no fall has
     reached leaves no trace in a price.
     """
-    window, every = whole("window", "increments", window, 3), whole("every", "rows", every, 1)
-    given = array("series", "log falls", getattr(series, "fall", series))
+    window = whole("window", "increments", window, 3)
+    given = array("series", "log falls", series.fall if isinstance(series, (Run, Bars)) else series)
     if given.ndim not in (1, 2) or not len(given):
         raise ValueError(f"series (log falls) must be (rows,) or (rows, paths), got shape {given.shape}")
+    every = min(whole("every", "rows", every, 1), len(given))
     looks = given[::every].reshape(len(given[::every]), -1)
     ar1, variance = (np.full(looks.shape, np.nan) for _ in range(2))
     if len(looks) > window:
@@ -162,17 +168,22 @@ def _moments(steps: Array, window: int) -> tuple[Array, Array]:
     """Lag-1 correlation and variance of the increments in each full window, (rows, paths) each."""
 
     def over(rows: Array, length: int) -> Array:
-        # A running sum goes forward only: what comes later can't change it, not even in the last digit.
-        total = np.concatenate([np.zeros((1, rows.shape[1])), np.cumsum(rows, axis=0)])
-        return total[length:] - total[:-length]
+        # A window is the end of one block and the begin of the next. Nothing is subtracted: neither what
+        # comes later nor a jump of long ago can change it, not even in the last digit.
+        n, paths = rows.shape
+        blocks = np.concatenate([rows, np.zeros((-n % length, paths))]).reshape(-1, length, paths)
+        head = np.cumsum(blocks, axis=1).reshape(-1, paths)[length - 1 : n]
+        tail = np.cumsum(blocks[:, ::-1], axis=1)[:, ::-1].reshape(-1, paths)[: n - length + 1]
+        return tail + np.where(np.arange(len(tail))[:, None] % length, head, 0.0)
 
     mean = over(steps, window) / window
-    squares = np.maximum(over(np.square(steps), window) - window * mean**2, 0.0)
+    whole = over(np.square(steps), window)
+    squares = np.maximum(whole - window * mean**2, 0.0)
     pairs = over(steps[1:] * steps[:-1], window - 1)
     ends = steps[window - 1 :] + steps[: len(steps) - window + 1]
     # Sum of (a - m)(b - m) over the pairs: each increment but the two ends is in two of them.
     pairs = pairs - mean * (2 * window * mean - ends) + (window - 1) * mean**2
-    still = squares <= 1e-14 * np.cumsum(np.square(steps), axis=0)[window - 1 :]
+    still = squares <= 1e-14 * whole
     ar1 = np.divide(pairs, squares, out=np.full(pairs.shape, np.nan), where=~still)
     return ar1, squares / (window - 1)
 
@@ -215,7 +226,7 @@ def roc(calm: Any, coming: Any) -> Roc:
     Parameters
     ----------
     calm, coming : array
-        A score for each history; a higher one is a louder warning.
+        A score for each history, finite; a higher one is a louder warning.
 
     Returns
     -------
@@ -227,5 +238,5 @@ def roc(calm: Any, coming: Any) -> Roc:
     if not (calm.size and coming.size):
         raise ValueError(f"calm and coming (scores) must not be empty, got {calm.size} and {coming.size}")
     levels = np.append(np.inf, np.unique(np.concatenate([calm, coming]))[::-1])
-    above = (1.0 - np.searchsorted(scores, levels) / scores.size for scores in (calm, coming))
+    above = ((scores.size - np.searchsorted(scores, levels)) / scores.size for scores in (calm, coming))
     return Roc(*above)

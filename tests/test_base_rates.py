@@ -43,7 +43,8 @@ def test_returns_by_a_plain_loop(close, horizon):
     if after:
         assert rate.mean == pytest.approx(np.mean(after)) and rate.worst == pytest.approx(min(after))
         assert rate.hit == pytest.approx(np.mean(np.array(after) > 0))
-        assert rate.low <= rate.mean + 1e-12 and rate.high >= rate.mean - 1e-12
+        assert (rate.n < 8) == np.isnan(rate.low) == np.isnan(rate.high)
+        assert rate.n < 8 or rate.low <= rate.mean + 1e-12 <= rate.high + 2e-12
         assert rate.hit_low <= rate.hit <= rate.hit_high
     else:
         assert np.isnan(rate.mean) and np.isnan(rate.hit_low)
@@ -74,3 +75,35 @@ def test_rebounds_that_are_there_are_found():
         expected, abs=4 * error
     )
     assert min(r.low for r in rates) > 0.02 and max(r.usual for r in rates) < 0.002
+
+
+def test_bands_are_those_of_the_text_books():
+    """Wilson's for a share: 5 of 10 lie in 0.2366 to 0.7634. For a mean of many, 1.96 errors each way."""
+    up, down = 1.1, 1 / 1.2
+    steps = np.tile([up, down, 1.0, 1.0], 10)
+    steps[1::4] = down
+    steps[2::8] = 1.05  # after every other fall the price rises, after the others it stands still
+    (rate,) = base_rates(np.cumprod(steps), 0.1, 1, apart=0)
+    assert (rate.n, rate.hit) == (10, 0.5)
+    assert (rate.hit_low, rate.hit_high) == pytest.approx((0.2366, 0.7634), abs=5e-5)
+    noise = np.random.default_rng(3).normal(0, 0.02, 20_000)
+    close = 100 * np.exp(noise.cumsum())
+    (many,) = base_rates(close, 0.02, 1, apart=0)
+    rows = falls(close, 0.02, apart=0)
+    after = close[rows[rows < len(close) - 1] + 1] / close[rows[rows < len(close) - 1]] - 1
+    error = 1.96 * after.std() / np.sqrt(many.n)
+    assert (many.low, many.high) == pytest.approx(
+        (after.mean() - error, after.mean() + error), abs=0.06 * error
+    )
+
+
+def test_an_exact_fall_is_a_fall():
+    assert falls([500, 465], 0.07).tolist() == [1]
+    assert falls([700, 490], 0.30).tolist() == [1]
+    assert falls([1000, 930.01], 0.07).size == 0
+
+
+def test_record_shorter_than_its_horizon():
+    (rate,) = base_rates([100, 90], 0.05, 5)
+    assert rate.n == 0 and np.isnan(rate.usual)
+    assert falls([100, 90], 0.05, over=10**30).size == 0

@@ -412,9 +412,11 @@ DRAWN_RULES = [
 )
 def test_any_crowd_under_any_rules_keeps_its_books(sizes, rules):
     """Dollars and coins close at every step, whoever trades and whatever rules are combined."""
+    # A waterfall stands after all others that close positions, so there is one at most.
+    assume(sum(isinstance(rule, ps.Waterfall) for rule in rules) < 2)
     crowd = [PARTICIPANTS[name].make(size) for name, size in sizes.items()]
     run = scene(crowd, rules=rules, noise=NOISE[::2, :3])
-    assume(run.fall.max() < 20)  # a market without a floor has no money to count
+    assume(np.abs(run.fall).max() < 20)  # a market without a floor, or a roof, has no money to count
     books_balance(run, 1.0 if run.share is None else run.share)
     ledger = ps.metrics(run).ledger
     for name, member in run.crowd.items():

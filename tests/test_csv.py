@@ -657,8 +657,7 @@ def test_until_keeps_what_was_complete():
     assert len(bars.until("2020-03-12")) == 2, "the bar of the 12th has just begun"
     assert len(bars.until("2020-03-12T23:59:59.999")) == 2, "and lasts until midnight"
     assert len(bars.until("2020-03-13")) == 3
-    assert len(bars.until("2020-03-14")) == 4, "as old as the step before"
-    assert len(bars.until("2030-01-01")) == 4
+    assert len(bars.until("2030-01-01")) == 3, "nobody knows how long the newest lasts"
     np.testing.assert_array_equal(bars.until("2020-03-13").fall, bars.fall[:3])
     assert bars.until("2020-03-13").volume.tolist() == [10, 11, 90]
     for same in (
@@ -676,9 +675,17 @@ def test_until_where_days_are_missing():
     bars = bars_at(["2020-03-10", "2020-03-13", "2020-03-14", "2020-03-16"])
     assert len(bars.until("2020-03-13")) == 1, "the next has begun, after whatever time"
     assert len(bars.until("2020-03-14")) == 2
-    assert len(bars.until("2020-03-15")) == 2, "a step of three days has been seen: is this bar complete?"
-    assert len(bars.until("2020-03-18")) == 3
-    assert len(bars.until("2020-03-19")) == 4
+    assert len(bars.until("2020-03-15")) == 2
+    assert len(bars.until("2020-03-19")) == 3
+    months = bars_at(["2021-02-01", "2021-03-01", "2021-04-01"])
+    assert len(months.until("2021-03-29")) == 1, "March is longer than February"
+
+
+def test_compact_times_are_not_taken_for_unix_seconds():
+    for text in ("202003121045", "2020031210", "20200312104500"):
+        with pytest.raises(ValueError, match=r"time \(UTC\) must be an ISO date"):
+            bars_at([text])
+    assert bars_at([1584057600, 1584061200]).time[0] == np.datetime64("2020-03-13T00:00")
 
 
 @pytest.mark.parametrize(

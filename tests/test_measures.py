@@ -156,3 +156,11 @@ def test_value_at_risk_with_and_without_the_loop():
     assert risk.ratio == pytest.approx(2.0, rel=0.02)
     with pytest.raises(ValueError, match=r"run \(paths\) must have a floor"):
         ps.value_at_risk(ps.simulate(ps.Market(), [ps.Herd(3e6, lag=0)], [ps.News(-0.1)], hours=24))
+
+
+def test_value_at_risk_refuses_what_it_cannot_tell_apart():
+    """Without anybody who reacts the ratio is 1; a sale whose impact comes back would make it 0.1."""
+    market = ps.Market(recovery=3.0, volatility=0.5)
+    assert ps.value_at_risk(ps.simulate(market, [], hours=24, paths=50)).ratio == pytest.approx(1.0)
+    with pytest.raises(ValueError, match=r"run \(events\) must hold no Sale where price recovers"):
+        ps.value_at_risk(ps.simulate(market, [], [ps.Sale(6e4, at=1)], hours=24))

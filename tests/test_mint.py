@@ -84,3 +84,14 @@ def test_photograph_sees_what_a_lower_price_adds():
     first = float(market.fall_at(0.3 * CAP / 80.0))
     photo = ps.cascade(market, [ps.Redeemers(0.3 * CAP, over=12)], first)
     assert photo.fall == pytest.approx(-np.log(1 - 0.3), rel=1e-4)
+
+
+def test_redeemers_do_not_flee_from_a_gate():
+    """They hold a claim in dollars: no rush makes them look at another price than the one that is there."""
+    market, debt = ps.Market(price=80.0, depth=2e7), 3e8
+    rushed = [ps.RedemptionQueue(gate=0.3, rush=0.2)], [ps.CircuitBreaker(0.3, 0.0, magnet=0.2)]
+    for rules in ([], *rushed):
+        run = ps.simulate(market, [ps.Redeemers(debt, over=12)], rules=rules, hours=30)
+        assert ps.metrics(run).ledger["Redeemers"]["usd"][0] == pytest.approx(299.9e6, rel=1e-4)
+    heat = ps.radar(ps.Market(), [ps.Redeemers(1e8, over=24)], fall=0.02, worst=0.10).heat
+    np.testing.assert_allclose(heat, 1e6 * np.exp(0.01 * np.arange(40)), rtol=0.01)

@@ -410,10 +410,10 @@ def test_text_shows_all_three_sorts():
 
 
 def test_marks_of_the_page_are_carried():
-    """[replays.md] Four depths are [guess] or [check] outright; the others stand on a guessed factor."""
-    outright = {c.day for c in CRASHES if c.depth_basis in ("guess", "check")}
+    """[replays.md] Four depths are [guess] outright; the others stand on a guessed factor."""
+    outright = {c.day for c in CRASHES if c.depth_basis == "guess"}
     assert outright == {"2020-03-12", "2021-05-19", "2025-02-25", "2025-10-10"}
-    assert {c.depth_basis for c in CRASHES} == {"guess", "check", "scaled"}
+    assert {c.depth_basis for c in CRASHES} == {"guess", "scaled"}
     for row in TABLE.of("counter-example"):
         if row.episode.startswith("BTC"):
             depth = next(i for i in row.inputs if i.name == "depth")

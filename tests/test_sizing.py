@@ -77,3 +77,27 @@ def test_chance_of_ruin_against_every_row_of_bets(fraction):
     drawn = bet.ruin(fraction, floor=0.5, bets=10, paths=20_000, seed=1)
     assert drawn == pytest.approx(exact, abs=4 * np.sqrt(exact * (1 - exact) / 20_000))
     assert bet.ruin(fraction, seed=3) == bet.ruin(fraction, seed=3)
+
+
+def test_the_short_side_walks_the_same_book():
+    """Sold for S dollars, the price falls by a fifth, the same coins bought back: nothing is left of 4 %."""
+    market, sold = ps.Market(price=80.0, depth=3e6), 60e6
+    y = -np.log1p(-sold / 3e8)
+    assert market.proceeds(0.0, y) == pytest.approx(sold)
+    later = -np.log(0.8)
+    paid = -market.proceeds(later, later - y)
+    bet = ps.kelly([-0.2, 0.5], [0.9, 0.1], wealth=sold, depth=3e6)
+    won, lost = 1 - paid / sold, 1 - 1.5 * paid / (0.8 * sold)
+    assert bet.growth_at(-1.0) == pytest.approx(0.9 * np.log1p(won) + 0.1 * np.log1p(lost))
+
+
+def test_ruin_counts_the_floor_itself():
+    assert ps.kelly([0.5, -0.5]).ruin(1.0, floor=0.5, bets=1) == pytest.approx(0.5, abs=0.02)
+
+
+def test_outcomes_are_the_bets_own():
+    given = np.array([0.25, -0.5])
+    bet = ps.kelly(given, [0.9, 0.1])
+    before = bet.growth_at(0.3)
+    given[:] = 0
+    assert bet.growth_at(0.3) == before

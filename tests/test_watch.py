@@ -150,3 +150,39 @@ def test_price_warns_of_a_loop_that_acts_and_not_of_thresholds_it_has_not_touche
     assert ps.roc(calm, score(market, [herd, longs], 2)).area == pytest.approx(0.5, abs=0.08)
     assert ps.radar(market, [herd]).tipping == np.inf
     assert ps.radar(market, [herd, longs]).tipping < 0.2
+
+
+def test_rates_that_no_float_holds_exactly():
+    """1 of 20 is 0.05 and 3 of 10 is 0.3, and the whole of a vertical stretch belongs to them."""
+    curve = ps.roc(range(20), [18.5, 18.6])
+    assert curve.at(0.05) == 1.0
+    assert curve.precision(0.02, 0.05) == pytest.approx(0.02 / (0.02 + 0.98 * 0.05))
+    assert ps.roc([9, 9, 9, 0, 0, 0, 0, 0, 0, 0], [5] * 5 + [9] * 5).at(0.3) == 1.0
+
+
+@pytest.mark.parametrize("jump", [0.5, 1e6])
+def test_a_jump_of_long_ago_leaves_no_trace(jump):
+    rng = np.random.default_rng(0)
+    steps = np.concatenate([rng.normal(size=50), [jump / 1e-9], rng.normal(size=300)]) * 1e-9
+    seen = ps.early_warning(np.concatenate([[0], np.cumsum(steps)]) * 1.0, 20)
+    last = np.diff(np.concatenate([[0], np.cumsum(steps)]))[-20:]
+    off = last - last.mean()
+    assert seen.variance[-1] == pytest.approx(last.var(ddof=1), rel=1e-9)
+    assert seen.ar1[-1] == pytest.approx(np.sum(off[1:] * off[:-1]) / np.sum(off**2), abs=1e-9)
+
+
+def test_a_curve_that_is_no_number_somewhere_is_refused():
+    class Broken(ps.Participant):
+        def sold_by(self, fall, market):
+            return np.where(np.asarray(fall) > 0.1, np.nan, 0.0)
+
+    for ask in (ps.tipping_shock, ps.radar):
+        with pytest.raises(ValueError, match="sold_by"):
+            ask(MARKET, [Broken()])
+
+
+def test_bins_of_the_radar_are_whole():
+    with pytest.raises(ValueError, match=r"deepest \(log fall\) must be a whole number of steps"):
+        ps.radar(MARKET, [], deepest=0.4, step=0.15)
+    with pytest.raises(ValueError, match=r"step \(log fall\)"):
+        ps.radar(MARKET, [], step=1e-12)

@@ -340,9 +340,16 @@ def _check_together(here: _Place, episode: Episode) -> None:
         for other in kin:
             if other not in facts:
                 here.within(name).refuse("peak", f"beside {other}", sorted(facts))
+        units = {facts[name].unit, facts[kin[0]].unit}
+        if len(units) > 1 or units & {"time", "text"} or facts[kin[1]].unit != "% fall":
+            here.within(name).refuse("unit", f"that of {kin[0]}, a price", facts[name].unit)
         peak, trough, fall = (facts[n].value for n in (name, *kin))
-        if not peak > 0 or abs(fall - 100 * (1 - trough / peak)) > 0.1:
-            rule = f"{100 * (1 - trough / peak):.1f}, for {peak:g} fell to {trough:g}" if peak > 0 else "real"
+        if not (peak > 0 and trough > 0) or abs(fall - 100 * (1 - trough / peak)) > 0.1:
+            rule = (
+                f"{100 * (1 - trough / peak):.1f}, for {peak:g} fell to {trough:g}"
+                if min(peak, trough) > 0
+                else "between prices above 0"
+            )
             here.within(kin[1]).refuse("value (% fall)", rule, fall)
     if episode.asset not in episode.outcome:
         here.refuse("outcome", f"told of {episode.asset}", dict(episode.outcome))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -44,7 +44,6 @@ class Redeemers(Participant):
     at: float = 0.0
     lag: float = 0.0
     name: str | None = None
-    one_way: bool = field(default=True, init=False, repr=False)
 
     def __post_init__(self) -> None:
         self._check_common()
@@ -64,17 +63,12 @@ class Redeemers(Participant):
 
     def react(self, view: View, mine: Any) -> Array:
         """Return the wanted flow in coins: the dollars due by the end of the step, at the price of now."""
-        self._count(view, mine)
         due = self.debt * np.clip((view.time + view.dt - self.at) / self.over, 0.0, 1.0)
         mine["price"] = np.asarray(view.market.price_at(np.minimum(view.fall, 600.0)))
         return np.minimum(mine["redeemed"] - due, 0.0) / mine["price"]
 
-    def _count(self, view: View, mine: Any) -> None:
-        """Count what was minted since the last look, at the price for which it was asked."""
+    def books(self, view: View, mine: Any) -> dict[str, Array]:
+        """Return the USD redeemed so far: what was minted counts at the price for which it was asked."""
         mine["redeemed"] = mine["redeemed"] + (view.done - mine["done"]) * mine["price"]
         mine["done"] = view.done
-
-    def books(self, view: View, mine: Any) -> dict[str, Array]:
-        """Return the USD redeemed so far."""
-        self._count(view, mine)
         return {"redeemed": mine["redeemed"]}
