@@ -39,6 +39,7 @@ from panicsim.rules import (
     Oracle,
     RedemptionQueue,
     Rule,
+    StabilityPool,
     VolatilityMargin,
     Waterfall,
 )
@@ -76,6 +77,7 @@ __all__ = [
     "Run",
     "Sale",
     "SeniorTranche",
+    "StabilityPool",
     "ValueBuyers",
     "View",
     "VolatilityMargin",

@@ -13,7 +13,7 @@ from panicsim._check import Array, array, frozen, listed, scalar, summed, whole
 from panicsim.depth import Depth
 from panicsim.events import News, Sale
 from panicsim.film import Run, simulate
-from panicsim.market import HOURS_PER_YEAR, Market, View
+from panicsim.market import HOURS_PER_YEAR, Market
 from panicsim.measures import Metrics, metrics
 from panicsim.participants import Fear, LendingPool
 from panicsim.rules import (
@@ -24,14 +24,14 @@ from panicsim.rules import (
     Oracle,
     RedemptionQueue,
     Rule,
+    StabilityPool,
 )
-from panicsim.rules.base import chosen, listing
 from panicsim.tranches import layered
 
 # The stage. All of it is invented, and the same for every design.
 COLLATERAL, SAVED, OTHERS, BORROWERS = 2e5, 8e4, 6e4, 200
 HOURS, DT, VOLATILITY, RECOVERY, FLOOR = 96.0, 0.3, 0.8, 0.1, 0.3
-# What an hour of waiting costs a saver, as a share of the coin: three days cost what buyers of stETH asked.
+# What an hour of waiting costs a saver, as a share of the coin: an opinion, and many times what stETH cost.
 WAIT = 0.001
 # What users had at the start, USD.
 HAD = 100.0 * (COLLATERAL + SAVED)
@@ -63,7 +63,7 @@ class Design:
     fee : float
         Share of each trade for the makers, who keep the book deep (chapter 12).
     fund : float
-        Million USD that take the first loss (chapter 14).
+        Million USD that pay bad debt first (chapter 14).
     pool : float
         Million USD that take over loans off the market before anybody sells (chapter 17).
     notice : float
@@ -120,7 +120,8 @@ class Design:
 
     def _least(self) -> float:
         """Least threshold: a loan is not to be liquidated at the first tremor."""
-        return scalar("lend", "share of collateral", self.lend) + 0.01
+        least = scalar("lend", "share of collateral", self.lend) + 0.01
+        return min(least, round(least, 12))
 
     @property
     def costs(self) -> dict[str, float]:
@@ -176,11 +177,12 @@ class Design:
         return [rule for rule in rules if rule is not None]
 
     def face(self, weather: Weather, extra: Iterable[Rule] = ()) -> Score:
-        """Run a weather and score it. More rules of one's own may be added, at no points."""
+        """Run a weather and score it. Rules of one's own may be added; what they close counts as paid."""
         return score(self, weather, self.run(weather, extra))
 
     def run(self, weather: Weather, extra: Iterable[Rule] = ()) -> Run:
         """Return the film behind the score."""
+        listed("weather", "Weather", weather, Weather)
         crowd = [
             self.loans,
             Fear(SAVED, threshold=0.15, width=0.04, lag=0.5, name="savers"),
@@ -191,67 +193,6 @@ class Design:
         market = Market(100.0, depth, recovery=RECOVERY, volatility=VOLATILITY)
         dt, (steps, paths) = weather.dt, weather.noise.shape
         return simulate(market, crowd, weather.events, rules, steps * dt, dt, paths, noise=weather.noise)
-
-
-@dataclass(frozen=True)
-class StabilityPool(Rule):
-    """Dollars that stand ready: they repay loans at the price of the mark and keep the coins.
-
-    Parameters
-    ----------
-    usd : float
-        USD paid in beforehand.
-    who : list of str, optional
-        Names of pools of loans; None: every `LendingPool`.
-    name : str, optional
-
-    Notes
-    -----
-    Nothing is sold, so nothing moves the price; the bonus is theirs, and so is the next fall (chapter 17,
-    "The thermostat and the stone", on what Liquity had).
-    """
-
-    usd: float = 0.0
-    who: Any = None
-    name: str | None = None
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "usd", scalar("usd", "USD", self.usd, at_least=0))
-        object.__setattr__(self, "who", listing(self.who))
-
-    def start(self, view: View) -> Any:
-        """Return the state of one run: dollars left, coins taken, and what is meant for this step."""
-        who = chosen(self.who, view.crowd, LendingPool)
-        return {
-            "who": who,
-            "usd": np.full(view.paths, self.usd),
-            "coins": np.zeros(view.paths),
-            "meant": {},
-        }
-
-    def limit(self, wants: dict[str, Array], view: View, mine: Any) -> dict[str, Array]:
-        """Return the orders without what the pool takes over."""
-        orders, left, mine["meant"] = dict(wants), mine["usd"], {}
-        for name in mine["who"]:
-            if name in wants:
-                dollars = view.market.price_at(view.seen[name]) / (1.0 + view.crowd[name].bonus)
-                coins = np.minimum(np.maximum(-wants[name], 0.0), left / dollars)
-                left = left - coins * dollars
-                orders[name] = wants[name] + coins
-                mine["meant"][name] = coins, dollars
-        return orders
-
-    def settle(self, view: View, mine: Any) -> None:
-        """Pay, unless the market is closed."""
-        for name, (coins, dollars) in mine["meant"].items():
-            coins = coins * (np.asarray(view.share) > 0)
-            view.close(name, coins)
-            mine["usd"] = np.maximum(mine["usd"] - coins * dollars, 0.0)
-            mine["coins"] = mine["coins"] + coins
-
-    def books(self, view: View, mine: Any) -> dict[str, Array]:
-        """Return USD left and coins taken over."""
-        return {"usd": mine["usd"], "coins": mine["coins"]}
 
 
 @dataclass(frozen=True, eq=False)
@@ -332,7 +273,7 @@ def _scale(dt: float) -> float:
 
 @dataclass(frozen=True, eq=False)
 class Score:
-    """How a design fared: four numbers between 0 and 1, the more the better, all cents of a dollar.
+    """How a design fared: four shares, the more the better.
 
     Attributes
     ----------
@@ -344,7 +285,7 @@ class Score:
     users : array (paths,)
         Share of what borrowers and savers had at the start that they lose beyond the fall: for borrowers what
         was taken, at its value in the end, over what it repaid; for savers the value when they claimed, over
-        what they got, or over the value in the end if they still wait. Each at least 0.
+        what they got, or over the value in the end if they still wait. Neither counts gains.
     spread : array (paths,)
         Standard deviation of the price that savers got for a coin, over the price at the start; who still
         waits has the price of the end.
@@ -391,9 +332,10 @@ def score(design: Design, weather: Weather, run: Run) -> Score:
     """Score the film of a design in a weather."""
     books, value, measured = run.books["loans"], run.value[-1], metrics(run)
     lost = layered(measured.bad_debt, [1e6 * design.fund])[:, 1]
-    if "StabilityPool" in run.books:
-        pool = {key: rows[-1] for key, rows in run.books["StabilityPool"].items()}
-        lost = lost + np.maximum(1e6 * design.pool - pool["usd"] - pool["coins"] * value, 0.0)
+    for name, rule in run.rules.items():
+        if isinstance(rule, StabilityPool):
+            usd, coins = (run.books[name][key][-1] for key in ("usd", "coins"))
+            lost = lost + np.maximum(rule.usd - usd - coins * value, 0.0)
     taken = books["collateral"][0] - books["collateral"][-1]
     borrowers = taken * value - books["repaid"][-1] - books["settled"][-1]
     savers, spread = _savers(run, measured)
@@ -403,10 +345,12 @@ def score(design: Design, weather: Weather, run: Run) -> Score:
 
 def _savers(run: Run, measured: Metrics) -> tuple[Array, Array]:
     """USD that savers lose by selling or by waiting, and the spread of their prices, (paths,) each."""
-    sold, waiting = run.sold["savers"], run.books["RedemptionQueue"]["waiting"]
-    claims, sales, left = np.diff(sold + waiting, axis=0), np.diff(sold, axis=0), waiting[-1]
+    sold, asked = run.sold["savers"], run.books["RedemptionQueue"]["waiting"][1:]
+    # The queue's book is as of the orders: what the step then sells is still in it.
+    claims, sales = np.diff(sold[:-1] + asked, axis=0, prepend=0.0), np.diff(sold, axis=0)
+    left = asked[-1] - sales[-1]
     got = measured.ledger["savers"]["usd"] + left * run.value[-1]
-    waited = WAIT * float(run.time[1]) * summed(waiting * run.value)
+    waited = WAIT * float(run.time[1]) * summed((asked - sales) * run.value[1:])
     lost = summed(np.maximum(claims, 0.0) * run.value[:-1]) - got + waited
     # Each step's sales, and last those who wait, at the price of their row.
     coins = np.concatenate([sales, left[None]])
@@ -442,10 +386,10 @@ def replays() -> dict[str, Weather]:
     -----
     What comes from outside is chosen by hand so that the careful design of `REFERENCES` bottoms near the
     recorded low of ether (from 206.4 to 88.2, 1875 to 880 and 4394 to 3381 dollars); every design then faces
-    the same. March 2020: two legs half a day apart, and gas at fifty times its usual price. June 2022: eleven
-    days of drip, while the book shrinks as the pool of stETH did, from 4.5 to 0.62 billion. October 2025:
-    forty minutes, in which a book whose makers flee loses 84 % of its depth; half of the news is taken back
-    in the next hour.
+    the same. March 2020: two legs half a day apart, and gas at fifty times that of the other storms, before
+    what the fall adds. June 2022: eleven days of drip, while the book shrinks as much as the pool of stETH
+    did in six weeks, from 4.5 to 0.62 billion. October 2025: forty minutes, in which a book whose makers
+    flee keeps less than a quarter of its depth; half of the news is taken back in the next hour.
     """
     thursday = _moves(-0.405, 45.8, 4.0, 96.0) + _moves(-0.405, 59.0, 2.0, 96.0)
     drip = _moves(-0.75, 24.0, 264.0, 312.0, dt=0.8)

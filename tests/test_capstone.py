@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -352,3 +353,27 @@ def test_a_rule_of_ones_own_is_heard():
 def test_a_score_is_told_in_one_line():
     text = repr(Design().face(FEW))
     assert text.startswith("12 storms: solvency ") and "\n" not in text and text.count("0.") >= 4
+
+
+@pytest.mark.parametrize("notice", [0, 2, 48])
+def test_a_coin_is_claimed_once(notice):
+    """What savers have claimed is what they sold and what waits; the queue's book is as of the orders."""
+    run = Design(notice=notice).run(FEW)
+    sold, asked = run.sold["savers"], run.books["RedemptionQueue"]["waiting"][1:]
+    claims = np.diff(sold[:-1] + asked, axis=0, prepend=0.0)
+    assert claims.min() > -1e-6
+    assert (claims.sum(axis=0) <= capstone.SAVED).all()
+    assert round(100 * Design().face(storms(40)).user, 1) == 95.6
+
+
+def test_a_pool_of_ones_own_is_on_the_lenders_mark():
+    design = Design(lend=0.9, threshold=0.95)
+    priced = replace(design, pool=3.0).face(FEW)
+    own = design.face(FEW, extra=[capstone.StabilityPool(3e6)])
+    assert priced.lenders.max() > 0 and own.lenders.max() > 0
+
+
+def test_least_threshold_is_allowed():
+    assert Design(lend=0.28, threshold=0.29).threshold == 0.29
+    with pytest.raises(ValueError, match="weather"):
+        Design().face("June")

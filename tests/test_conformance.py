@@ -168,6 +168,7 @@ RULES = {
         ps.Waterfall(adl=0.4, winners=[0.0]),
     ),
     "insured waterfall": (ps.Waterfall(1e4, 0.4, "capped", QUEUE_OF_WINNERS, 0.5), ps.Waterfall(1e6)),
+    "pool that takes loans over": (ps.StabilityPool(2e5), ps.StabilityPool(0.0)),
     "queue": (GATED, ps.RedemptionQueue()),
     "breaker": (ps.CircuitBreaker([0.06, 0.12], [1.0, 2.0], magnet=0.02), ps.CircuitBreaker(600.0)),
     "breaker without auction": (ps.CircuitBreaker(0.06, auction=False), ps.CircuitBreaker(0.06, 0.0)),
@@ -354,7 +355,8 @@ def test_loans_are_repaid_settled_or_owed(rule):
     closed = np.broadcast_to(run.closed["LendingPool"][-1], row["coins"].shape)
     np.testing.assert_allclose(row["coins"] + closed + row["collateral"], coins, rtol=1e-9)
     assert (row["coins"] + closed > 0).all()
-    assert (row["settled"] > 1).any() == (rule in (RULES["deleverage"][0], RULES["timelock"][0]))
+    closers = [RULES[name][0] for name in ("deleverage", "timelock", "pool that takes loans over")]
+    assert (row["settled"] > 1).any() == (rule in closers)
     # A repaid dollar took 1 + b dollars of coins, at the prices of the steps, none above P0.
     assert (row["coins"] * 100 >= 1.05 * row["repaid"] * (1 - 1e-9)).all()
     assert (row["bad_debt"] <= row["owed"]).all()
@@ -400,6 +402,7 @@ DRAWN_RULES = [
         trigger=AMOUNT,
         rush=FEAR,
     ),
+    st.builds(ps.StabilityPool, usd=st.floats(0, 1e6)),
     st.builds(Deleverage, AMOUNT),
     st.builds(Thin, st.floats(0.3, 1.0)),
 ]
@@ -446,6 +449,10 @@ def _check_rule_books(run, ledger, rule, own):
         np.testing.assert_allclose(own["fund"] + own["paid"], rule.fund, rtol=1e-12, atol=1e-9)
         assert (own["taken"] >= own["adl"] * (1 - 1e-9)).all()
         assert (np.diff(own["haircut"], axis=0) >= 0).all()
+    if isinstance(rule, ps.StabilityPool):
+        np.testing.assert_array_less(-1e-9, own["usd"])
+        assert (np.diff(own["coins"], axis=0) >= 0).all()
+        assert (own["coins"] > 0).any() or (own["usd"] == rule.usd).all()
     if isinstance(rule, ps.Liquidators):
         pools = [row for name, row in ledger.items() if isinstance(run.crowd.get(name), ps.LendingPool)]
         repaid = sum((row["repaid"] for row in pools), np.zeros(run.fall.shape[1]))
@@ -911,6 +918,7 @@ CALLS: dict[str, tuple[Callable[..., Any], dict[str, Any], dict[str, tuple[str, 
             "cap": ("share of a position", [-0.1, 1.1]),
         },
     ),
+    "StabilityPool": (ps.StabilityPool, {}, {"usd": ("USD", [-1])}),
     "RedemptionQueue": (
         ps.RedemptionQueue,
         {},

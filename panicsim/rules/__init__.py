@@ -7,6 +7,7 @@ from panicsim.rules.governance import Governance
 from panicsim.rules.liquidators import Liquidators
 from panicsim.rules.oracle import Oracle, attack_cost, safe_interest
 from panicsim.rules.redemption_queue import RedemptionQueue
+from panicsim.rules.stability_pool import StabilityPool
 from panicsim.rules.volatility_margin import VolatilityMargin
 from panicsim.rules.waterfall import Waterfall, deleveraged
 
@@ -18,6 +19,7 @@ __all__ = [
     "Oracle",
     "RedemptionQueue",
     "Rule",
+    "StabilityPool",
     "VolatilityMargin",
     "Waterfall",
     "attack_cost",
