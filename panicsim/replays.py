@@ -353,31 +353,33 @@ class ReplayTable:
         return "\n".join(lines).strip()
 
     def _repr_html_(self) -> str:
-        heads = ("Episode", "Quantity", "Predicted", "Recorded", "Ratio", "Without the model", "What went in")
-        head = "".join(f'<th scope="col">{h}</th>' for h in heads)
+        heads = ("Episode", "Quantity", "Predicted", "Recorded", "Ratio", "Without the model")
+        head = "".join(f'<th scope="col" style="{_CELL}">{h}</th>' for h in heads)
         parts = []
         for words, group in self._groups():
-            rows = []
+            rows, given = "", ""
             for row in group:
                 first, *rest = (html.escape(c) for c in _cells(row))
-                given = html.escape(". ".join(filter(None, ("; ".join(map(str, row.inputs)), row.note))))
-                cells = "".join(f'<td style="white-space:nowrap">{c}</td>' for c in rest)
-                rows.append(
-                    f'<tr><th scope="row" style="white-space:nowrap">{first}</th>{cells}'
-                    f'<td style="min-width:24em">{given}</td></tr>'
-                )
-            foot = "<br>".join(html.escape(line) for line in group.verdict())
-            foot = f'<tfoot><tr><td colspan="{len(heads)}">{foot}</td></tr></tfoot>' if foot else ""
+                cells = "".join(f'<td style="{_CELL}">{c}</td>' for c in rest)
+                rows += f'<tr><th scope="row" style="{_CELL};font-weight:normal">{first}</th>{cells}</tr>'
+                inputs = html.escape(". ".join(filter(None, ("; ".join(map(str, row.inputs)), row.note))))
+                given += f"<li>{first}, {rest[0]}: {inputs}</li>"
+            verdict = "<br>".join(html.escape(line) for line in group.verdict())
             # A phone scrolls the table, not the page; whoever has no mouse must reach it, too.
             parts.append(
+                f"<p><strong>{html.escape(words)}</strong></p>"
                 f'<div role="region" aria-label="{html.escape(words)}" tabindex="0" style="overflow-x:auto">'
-                f'<table><caption style="text-align:left">{html.escape(words)}</caption>'
-                f"<thead><tr>{head}</tr></thead>"
-                f"<tbody>{''.join(rows)}</tbody>{foot}</table></div>"
+                f'<table style="font-size:0.9em"><thead><tr>{head}</tr></thead>'
+                f"<tbody>{rows}</tbody></table></div>"
+                f"<p>{verdict}</p><details><summary>What went in</summary><ul>{given}</ul></details>"
             )
         used = dict.fromkeys(i.basis for row in self.rows for i in row.inputs)
         legend = "; ".join(f"[{basis}] {words}" for basis, words in BASES.items() if basis in used)
         return "".join(parts) + f"<p>{html.escape(legend)}.</p>"
+
+
+# Layout alone: colours are those of the page.
+_CELL = "text-align:left;padding:0.15em 0.7em 0.15em 0"
 
 
 def _plain(value: float) -> str:
