@@ -425,3 +425,10 @@ def test_it_fits_a_phone(browser):
         page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
     page.close()
+
+
+def test_every_episode_has_its_card_on_the_page():
+    page = (BOOK.parent / "episodes.ipynb").read_text(encoding="utf-8")
+    for key in load():
+        assert f'episodes.card(\\"{key}\\")' in page, key
+    assert "episodes.table()" in page and "replays.table()" in page
