@@ -28,7 +28,8 @@ from panicsim.rules import (
 )
 from panicsim.tranches import layered
 
-# The stage. All of it is invented, and the same for every design.
+# The stage. All of it is invented, and the same for every design: coins pledged, of savers and of others,
+# and loans; hours of a storm and of a step, volatility a year, recovery an hour, least share of depth.
 COLLATERAL, SAVED, OTHERS, BORROWERS = 2e5, 8e4, 6e4, 200
 HOURS, DT, VOLATILITY, RECOVERY, FLOOR = 96.0, 0.3, 0.8, 0.1, 0.3
 # What an hour of waiting costs a saver, as a share of the coin: an opinion, and many times what stETH cost.
@@ -72,7 +73,7 @@ class Design:
         Log fall at which the market closes for two hours (chapter 16).
     guardian : float or None
         Hours after a fall of 10 % at which somebody freezes savers and liquidations, to the 12th hour after
-        it; None: nobody can (chapter 17).
+        it; from 12 on it freezes nothing, but is feared all the same; None: nobody can (chapter 17).
 
     Raises
     ------
@@ -285,7 +286,8 @@ class Score:
     users : array (paths,)
         Share of what borrowers and savers had at the start that they lose beyond the fall: for borrowers what
         was taken, at its value in the end, over what it repaid; for savers the value when they claimed, over
-        what they got, or over the value in the end if they still wait. Neither counts gains.
+        what they got, or over the value in the end if they still wait, and 0.1 % of the value of what waits
+        for each hour. Neither counts gains.
     spread : array (paths,)
         Standard deviation of the price that savers got for a coin, over the price at the start; who still
         waits has the price of the end.

@@ -203,8 +203,8 @@ def tipping_shock(
     jump : float
         Log fall by which the end must jump.
     fall, worst : float
-        Where the price stands (log fall from P0), and the worst that it has seen, by default the same. Who
-        sells one way is done down to there.
+        Where the price stands (log fall from P0), and the worst that it has seen, by default the same. Those
+        who sell one way are done down to there.
 
     Returns
     -------

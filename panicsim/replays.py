@@ -30,12 +30,12 @@ SORTS = {
     " stays where it was before the worst hour.",
 }
 BASES = {
-    "seen": "read in a source",
+    "read": "printed in the source",
     "computed": "ours, from public daily or hourly series",
     "interpolated": "between published figures",
     "scaled": "a published figure times a guessed factor",
     "assumed": "a convention of the model",
-    "fitted": "one number for all episodes",
+    "fitted": "one number for all episodes, or for all the others",
     "check": "not confirmed",
     "guess": "nobody's number, ours",
 }
@@ -213,7 +213,7 @@ class Input:
     basis: str
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "value", scalar("value", self.unit, self.value))
+        object.__setattr__(self, "value", scalar("value", self.unit or "number", self.value))
         if self.basis not in BASES:
             raise ValueError(f"basis (a word) must be one of {', '.join(BASES)}, got {self.basis!r}")
 
@@ -231,6 +231,7 @@ class Replay:
     sort : str
         A word of `SORTS`.
     predicted : float
+        Infinite where the model finds no floor.
     recorded : float or None
         None where nobody could measure it, as with a gain.
     naive : float or None
@@ -258,10 +259,10 @@ class Replay:
             raise ValueError(f"sort (a word) must be one of {', '.join(SORTS)}, got {self.sort!r}")
         # A fall may be infinite: then the model finds no floor.
         if self.predicted != np.inf:
-            scalar("predicted", self.unit, self.predicted, at_least=0)
+            scalar("predicted", self.unit or "number", self.predicted, at_least=0)
         for name, value in (("recorded", self.recorded), ("naive", self.naive)):
             if value is not None:
-                scalar(name, self.unit, value, above=0)
+                scalar(name, self.unit or "number", value, above=0)
 
     @property
     def ratio(self) -> float:
@@ -415,16 +416,17 @@ _STETH: tuple[tuple[str, float, float, float, tuple[str, ...], str], ...] = (
 def _pools() -> Iterator[Replay]:
     for episode, steth, ether, price, sources, note in _STETH:
         predicted = 1.0 - StableSwap((steth, ether), AMPLIFICATION.value).price()
-        held = (Input("stETH", steth, "", "seen"), Input("ether", ether, "", "seen"), AMPLIFICATION)
+        held = (Input("stETH", steth, "", "read"), Input("ether", ether, "", "read"), AMPLIFICATION)
         yield Replay(
             episode, "honest", "discount", "%", 100 * predicted, 100 * (1 - price), held, sources, note=note
         )
     share = (73.79, 13.16, 13.05)
-    coins = (Input(n, v, "%", "seen") for n, v in zip(("USDT", "USDC", "DAI"), share, strict=True))
-    predicted = 1.0 - StableSwap(share, 2000).price()
+    coins = (Input(n, v, "%", "read") for n, v in zip(("USDT", "USDC", "DAI"), share, strict=True))
+    amplification = Input("A", 2000, "", "check")
+    predicted = 1.0 - StableSwap(share, amplification.value).price()
     yield Replay(
         *("USDT 2023-06-15", "honest", "discount", "%", 100 * predicted, 100 * (1 - 0.997)),
-        (*coins, Input("A", 2000, "", "check")),
+        (*coins, amplification),
         ("cryptotimes2023usdt", "cryplogger2023usdt"),
     )
 
@@ -433,14 +435,14 @@ def _pools() -> Iterator[Replay]:
 
 
 def _accounts() -> Iterator[Replay]:
-    rise = Input("rise of the index of futures", 96.1, "%", "seen")
+    rise = Input("rise of the index of futures", 96.1, "%", "read")
     for fund, lost in (("XIV", 96.0), ("SVXY", 96.1)):
         yield Replay(
             *(f"{fund} 2018-02-05", "honest", "net asset value lost", "%", rise.value, lost, (rise,)),
             ("prweb2018", "etfcom2018xiv"),
             note="With weight -1 the loss is the rise",
         )
-    before = Input("assets before", 1900, "million USD", "seen")
+    before = Input("assets before", 1900, "million USD", "read")
     yield Replay(
         *("XIV 2018-02-05", "honest", "assets left", "million USD"),
         before.value * (1 - rise.value / 100),
@@ -449,14 +451,14 @@ def _accounts() -> Iterator[Replay]:
         ("prweb2018", "etfcom2018xiv"),
         note="3.9 % of a rounded figure: a tenth of a point of the rise is 3 %",
     )
-    free = Input("collateral won with bids of zero", 8.32, "million USD", "seen")
+    free = Input("collateral won with bids of zero", 8.32, "million USD", "read")
     yield Replay(
         *("Maker 2020-03-12", "honest", "debt without cover", "million USD", 2 / 3 * free.value, 5.67),
-        (free, Input("debt per dollar of collateral at the threshold", 2 / 3, "", "seen")),
+        (free, Input("debt per dollar of collateral at the threshold", 2 / 3, "", "read")),
         ("whiterabbit2020", "schmidt2020"),
         note="Takes every loan at its threshold; a later tally of the hole is 6.65",
     )
-    hole, surplus = Input("hole", 5.67, "million DAI", "seen"), Input("surplus", 0.5, "million DAI", "seen")
+    hole, surplus = Input("hole", 5.67, "million DAI", "read"), Input("surplus", 0.5, "million DAI", "read")
     yield Replay(
         *("Maker 2020-03", "honest", "raised for it", "million DAI", hole.value - surplus.value, 5.3),
         (hole, surplus),
@@ -482,33 +484,34 @@ def invariance_impact(volume: float, volatility: float) -> float:
 # Closes of the Dow on Tuesday 13, Friday 16 and Monday 19 October 1987.
 _DOW = (2508.16, 2246.73, 1738.74)
 _IN_1987 = (
-    Input("volume", 20.57, "billion USD a day", "seen"),
-    Input("dollars of 2001-05 per dollar", 1.54, "", "seen"),
+    Input("volume", 20.57, "billion USD a day", "read"),
+    Input("dollars of 2001-05 per dollar", 1.54, "", "read"),
     Input("volatility", 1.395, "% a day", "computed"),
 )
 _SOURCES_1987 = ("hull2023", "brady1988", "williamson2019", "kyleobizhaeva2012", "kyleobizhaeva2023")
 
 
-def _depth_1987(volatility: float) -> float:
-    """Billion USD per 1 % of log fall, by the invariance formula."""
-    return 0.01 * _IN_1987[0].value / (100 * invariance_impact(20.57e9 * 1.54, volatility))
+def _depth_1987(volatility: float = _IN_1987[2].value) -> float:
+    """Billion USD per 1 % of log fall, by the invariance formula, at a volatility in % a day."""
+    volume, deflator = (given.value for given in _IN_1987[:2])
+    return 0.01 * volume / (100 * invariance_impact(1e9 * volume * deflator, volatility / 100))
 
 
 def _year_1987() -> tuple[Replay, Replay]:
     week, monday = 100 * -np.diff(np.log(_DOW))
-    wanted = Input("sales called for until Friday", 12, "billion USD", "seen")
-    sold = Input("sold on Monday", 6, "billion USD", "seen")
-    lost = Input("fall from Tuesday to Friday", float(week), "log %", "seen")
-    calmer = wanted.value / week / _depth_1987(0.0101)
+    wanted = Input("sales called for until Friday", 12, "billion USD", "read")
+    sold = Input("sold on Monday", 6, "billion USD", "read")
+    lost = Input("fall from Tuesday to Friday", float(week), "log %", "computed")
+    calmer = wanted.value / week / _depth_1987(1.01)
     gain = Replay(
-        *("1987-10-19", "honest", "loop gain", "", wanted.value / week / _depth_1987(0.01395), None),
+        *("1987-10-19", "honest", "loop gain", "", wanted.value / week / _depth_1987(), None),
         (wanted, lost, *_IN_1987),
         _SOURCES_1987,
         note=f"With the volatility of the year before, 1.01 %, it is {calmer:.2f}",
     )
     fall = Replay(
         *("1987-10-19", "counter-example", "fall, from what was sold", "log %"),
-        sold.value / _depth_1987(0.01395),
+        sold.value / _depth_1987(),
         float(monday),
         (sold, *_IN_1987),
         _SOURCES_1987,
@@ -539,6 +542,8 @@ class Crash:
         Share of longs whose margin is coins, per cent.
     depth_basis, coin_basis : str
         What these two stand on; the others are computed from public daily and hourly series.
+    sources : tuple of str
+        Keys of the bibliography.
     """
 
     day: str
@@ -550,6 +555,7 @@ class Crash:
     coin_margined: float
     depth_basis: str = "scaled"
     coin_basis: str = "interpolated"
+    sources: tuple[str, ...] = ("panews2025",)
 
     def __post_init__(self) -> None:
         for name, unit in (("shock", "log %"), ("fall", "log %"), ("interest", "billion USD")):
@@ -600,7 +606,7 @@ def _interest(crashes: Sequence[Crash]) -> Iterator[Replay]:
                 Input("margin in coins", crash.coin_margined, "%", crash.coin_basis),
                 Input("phi of the other episodes", phi, "", "fitted"),
             ),
-            ("panews2025",),
+            crash.sources,
             naive=-100 * float(np.expm1(-crash.fall / 100)),
         )
 
@@ -613,14 +619,14 @@ def _falls(crashes: Sequence[Crash]) -> Iterator[Replay]:
             yield Replay(
                 *(f"BTC {crash.day}", "counter-example", f"fall, {words}", "log %", 100 * end, crash.fall),
                 (*crash.inputs(), Input("kappa", kappa, "", "fitted" if kappa == PHI else "guess")),
-                ("panews2025",),
+                crash.sources,
                 naive=crash.shock,
             )
 
 
 def _year_2010() -> Replay:
-    volume, scale = Input("volume", 293, "billion USD a day", "seen"), Input("deflator", 1.1, "", "check")
-    sigma, sold = Input("volatility", 1.07, "% a day", "seen"), Input("sold", 1.49, "% of a day", "seen")
+    volume, scale = Input("volume", 293, "billion USD a day", "read"), Input("deflator", 1.1, "", "check")
+    sigma, sold = Input("volatility", 1.07, "% a day", "read"), Input("sold", 1.49, "% of a day", "read")
     impact = invariance_impact(volume.value * 1e9 / scale.value, sigma.value / 100)
     return Replay(
         *("2010-05-06", "counter-example", "fall, from what was sold", "log %"),
@@ -659,7 +665,7 @@ def cliff(shock: Any = 0.07, depth_off: Any = 0.0, kappa: float = PHI) -> Any:
     Parameters
     ----------
     shock : float or array
-        Log fall from outside.
+        Log fall before the worst hour, as in `predicted_fall`.
     depth_off : float or array
         Relative error of the depth, above -1; it broadcasts against `shock`.
     kappa : float
@@ -668,7 +674,7 @@ def cliff(shock: Any = 0.07, depth_off: Any = 0.0, kappa: float = PHI) -> Any:
     shock = array("shock", "log", shock, at_least=0)
     depth_off = array("depth_off", "share of depth", depth_off, above=-1)
     shocks, off = broadcast(shock=shock, depth_off=depth_off)
-    last = CRASHES[-1]
+    last = next(crash for crash in CRASHES if crash.day == "2025-10-10")
     given = 1e9 * last.interest, 1e6 * last.depth, last.coin_margined / 100
     ends = [
         predicted_fall(s, given[0], given[1] * (1 + o), given[2], kappa)

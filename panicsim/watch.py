@@ -177,13 +177,13 @@ def _moments(steps: Array, window: int) -> tuple[Array, Array]:
         return tail + np.where(np.arange(len(tail))[:, None] % length, head, 0.0)
 
     mean = over(steps, window) / window
-    whole = over(np.square(steps), window)
-    squares = np.maximum(whole - window * mean**2, 0.0)
+    raw = over(np.square(steps), window)
+    squares = np.maximum(raw - window * mean**2, 0.0)
     pairs = over(steps[1:] * steps[:-1], window - 1)
     ends = steps[window - 1 :] + steps[: len(steps) - window + 1]
     # Sum of (a - m)(b - m) over the pairs: each increment but the two ends is in two of them.
     pairs = pairs - mean * (2 * window * mean - ends) + (window - 1) * mean**2
-    still = squares <= 1e-14 * whole
+    still = squares <= 1e-14 * raw
     ar1 = np.divide(pairs, squares, out=np.full(pairs.shape, np.nan), where=~still)
     return ar1, squares / (window - 1)
 

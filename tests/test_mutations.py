@@ -53,7 +53,7 @@ MUTANTS = {
     ),
     "a purchase without impact": Mutant(
         "sizing.py",
-        "* (1.0 - self.cost) / trip",
+        "* (1.0 - self.cost) / (1.0 + part)",
         "* (1.0 - self.cost)",
         "test_sizing.py::test_a_round_trip_through_the_book_leaves_the_share_that_the_law_says",
     ),

@@ -1,4 +1,7 @@
-"""Replays: every figure of the page on replays, from its stated inputs; nothing is tuned to one episode."""
+"""Replays: every figure of the page on replays, from its stated inputs; nothing is tuned to one episode.
+
+"The page" is an earlier table of them, made without this code.
+"""
 
 import html.parser
 from dataclasses import FrozenInstanceError, fields, replace
@@ -36,7 +39,7 @@ def ratios(**which):
 
 
 def test_share_that_is_touched_by_simple_falls():
-    """[replays.md] 5, 10, 15 and 20 % touch 0.5, 6.2, 18.3 and 32.7 %; with margin in coins up to 46.9 %."""
+    """5, 10, 15 and 20 % touch 0.5, 6.2, 18.3 and 32.7 %; with margin in coins up to 46.9 %."""
     falls_ = -np.log1p(-np.array([0.05, 0.10, 0.15, 0.20]))
     usd, coin = (100 * replays.liquidated_share(falls_, c) for c in (0.0, 1.0))
     np.testing.assert_allclose(usd, [0.5, 6.2, 18.3, 32.7], atol=0.05)
@@ -78,7 +81,7 @@ def test_share_is_a_share():
 
 
 def test_phi():
-    """[replays.md] phi = 0.43: the median. Least squares would say 0.40, the mean of logs 0.44."""
+    """phi = 0.43: the median. Least squares would say 0.40, the mean of logs 0.44."""
     share = CLOSED / replays.liquidated_share(FALL, COINS)
     assert replays.fit_phi(FALL, COINS, CLOSED) == pytest.approx(np.median(share))
     assert round(replays.fit_phi(FALL, COINS, CLOSED), 2) == PHI == 0.43
@@ -107,7 +110,7 @@ def test_own_record_does_not_enter_the_own_prediction(i):
 
 
 def test_open_interest_closed_beside_the_record():
-    """[replays.md] The page's ratios, to what its rounded drops of open interest allow.
+    """The page's ratios, to what its rounded drops of open interest allow.
 
     The page had more digits. A drop of "2 %" may have been 1.5 to 2.5; nearly all the difference is there.
     """
@@ -119,7 +122,6 @@ def test_open_interest_closed_beside_the_record():
         0.5 / (100 * CLOSED) + 0.03
     )  # half a point of the drop, and 3 % for phi, the fall and the coins
     assert (np.abs(np.log(np.array(page) / found)) < rounding).all()
-    assert np.exp(np.median(np.abs(np.log(page)))) == pytest.approx(1.55, abs=0.005)
     assert TABLE.of("error bar").factor() == pytest.approx(1.53, abs=0.005)
 
 
@@ -169,7 +171,7 @@ def test_film_ends_where_the_photograph_does():
 
 
 def test_size_of_the_fall_beside_the_record():
-    """[replays.md] Within a factor 2.0 and 2.6; with no loop at all, 2.5."""
+    """Within a factor 2.0 and 2.6; with no loop at all, 2.5."""
     page = {
         "depth as it was": [0.13, 0.54, 0.43, 0.70, 0.46, 0.42, 0.32, 0.53, 0.72, 1.30, 1.14, 0.47],
         "depth halved": [0.52, 0.92, 0.57, 1.07, 1.27, 0.43, 0.32, 2.8, 3.6, 2.8, 2.8, 4.9],
@@ -183,7 +185,7 @@ def test_size_of_the_fall_beside_the_record():
 
 
 def test_falls_with_a_shock_from_outside_are_no_exception():
-    """[replays.md: "half honest"] Four miss by 1.73 or 2.30, as kappa goes; without a loop by 2.20."""
+    """Four miss by 1.73 or 2.30, as kappa goes; without a loop by 2.20."""
     days = {f"BTC {d}" for d in ("2020-03-12", "2022-06-13", "2024-08-05", "2025-10-10")}
     for words, factor in (("depth as it was", 1.73), ("depth halved", 2.30)):
         rows = ReplayTable(tuple(r for r in TABLE.of(quantity=f"fall, {words}") if r.episode in days))
@@ -201,7 +203,7 @@ def test_rest_of_the_fall_is_not_ranked():
 
 
 def test_peaks_of_the_gain():
-    """[replays.md] 0.36 to 0.81 in eleven episodes, 1.13 on 2025-10-10; with 0.86 nine of twelve above 1."""
+    """0.36 to 0.81 in eleven episodes, 1.13 on 2025-10-10; with 0.86 nine of twelve above 1."""
     low, high = (np.array([replays.gain_peak(*given(i), k) for i in range(12)]) for k in KAPPA.values())
     assert low[:-1].min() == pytest.approx(0.36, abs=0.005)
     assert low[:-1].max() == pytest.approx(0.81, abs=0.005)
@@ -211,7 +213,7 @@ def test_peaks_of_the_gain():
 
 
 def test_cliff():
-    """[replays.md] 2025-10-10: near a gain of 1 a little more news, or a little less depth, is everything."""
+    """2025-10-10: near a gain of 1 a little more news, or a little less depth, is everything."""
     np.testing.assert_allclose(replays.cliff([0.07, 0.075, 0.079]), [0.085, 0.100, 0.331], atol=5e-4)
     np.testing.assert_allclose(replays.cliff(0.07, [-0.2, 0.0, 0.2]), [0.488, 0.085, 0.080], atol=5e-4)
     np.testing.assert_allclose(replays.cliff([0.07, 0.079], kappa=0.86), [0.878, 0.889], atol=5e-4)
@@ -222,7 +224,7 @@ def test_cliff():
 
 
 def test_impact_that_would_have_been_needed():
-    """[replays.md] kappa 0.77 in the middle, one standard deviation a factor 1.66; interest ranges 27-fold.
+    """kappa 0.77 in the middle, one standard deviation a factor 1.66; interest ranges 27-fold.
 
     That is per dollar that the map liquidates, not "per dollar of closed open interest": per dollar that
     was closed it is 1.85, give or take a factor 2.1.
@@ -259,13 +261,13 @@ def test_naive_loop_has_no_skill_on_the_dow():
     closes = data("stevedata", "DJIA").value.to_numpy()
     log = np.log(closes)
     days = np.diff(log)
-    for size, n, upper in ((0.05, 50, 0.0), (0.03, 180, 0.0)):
+    for size, n in ((0.05, 50), (0.03, 180)):
         rows = [e for e in falls(closes, size) if 300 < e < len(closes) - 20]
         assert len(rows) == n
         gains = [np.clip(replays_lag(days[e - 60 : e]), 0, 0.95) for e in rows]
         more = [(log[e - 1] - log[e]) * g / (1 - g) for e, g in zip(rows, gains, strict=True)]
         came = [max(0.0, log[e] - log[e + 1 : e + 21].min()) for e in rows]
-        assert replays.rank_correlation(more, came) < upper + 2 / (n - 1) ** 0.5
+        assert replays.rank_correlation(more, came) < 2 / (n - 1) ** 0.5
 
 
 def replays_lag(returns):
@@ -276,7 +278,7 @@ def replays_lag(returns):
 
 
 def test_pools():
-    """[replays.md] Discount ratios 0.99, 0.91, 1.19, 1.04, 1.01; two more from chapter 2, and a later day."""
+    """Discount ratios 0.99, 0.91, 1.19, 1.04, 1.01; two more from chapter 2, and a later day."""
     rows = {row.episode: row.ratio for row in TABLE.of(quantity="discount")}
     assert {k: round(v, 2) for k, v in rows.items()} == {
         "stETH 2022-05-12": 0.94,
@@ -291,7 +293,7 @@ def test_pools():
 
 
 def test_other_amplifications_are_clearly_worse():
-    """[replays.md] A = 30, 100; the white paper's A n^n is A = 100 here: 0.51, 0.47, 0.62, 0.55."""
+    """A = 30, 100; the white paper's A n^n is A = 100 here: 0.51, 0.47, 0.62, 0.55."""
     rows = [r for r in TABLE.of(quantity="discount") if r.episode.startswith("stETH")]
 
     def off(row, amplification):
@@ -322,9 +324,6 @@ def test_accounts():
     assert rows["assets left"].ratio == pytest.approx(1.18, abs=0.005)
     assert rows["debt without cover"].ratio == pytest.approx(0.98, abs=0.005)
     assert rows["raised for it"].ratio == pytest.approx(0.98, abs=0.005)
-    # Of the two bases reported for XIV's 4.22, the loss of the index fits one.
-    assert abs(1 - 4.22 / 108.37 - 0.961) < 5e-4
-    assert abs(1 - 4.22 / 115.55 - 0.961) > 2e-3
 
 
 def test_1987():
@@ -344,13 +343,10 @@ def test_1987():
     assert "0.99" in gain.note
     assert fall.recorded == pytest.approx(25.6, abs=0.05)
     assert fall.ratio == pytest.approx(0.33, abs=0.005)
-    # [replays.md] The page's own inputs give its own figures.
-    assert round(1.19 / 0.82, 2) == 1.45
-    assert 1 - np.exp(-6 / 0.82 / 100) == pytest.approx(0.070, abs=0.001)
 
 
 def test_2010():
-    """[facts-checked] 0.61 % predicted against 5.12 %. The page's 0.24 % has no inputs and is not printed."""
+    """0.61 % predicted against 5.12 %. The page's 0.24 % has no inputs and is not printed."""
     row = next(r for r in TABLE if r.episode == "2010-05-06")
     assert row.predicted == pytest.approx(0.61, abs=0.005)
     assert row.ratio == pytest.approx(0.12, abs=0.002)
@@ -417,7 +413,7 @@ def test_text_shows_all_three_sorts():
 
 
 def test_marks_of_the_page_are_carried():
-    """[replays.md] Four depths are [guess] outright; the others stand on a guessed factor."""
+    """Four depths are [guess] outright; the others stand on a guessed factor."""
     outright = {c.day for c in CRASHES if c.depth_basis == "guess"}
     assert outright == {"2020-03-12", "2021-05-19", "2025-02-25", "2025-10-10"}
     assert {c.depth_basis for c in CRASHES} == {"guess", "scaled"}
@@ -501,7 +497,7 @@ ROW = {"episode": "x", "sort": "honest", "quantity": "y", "unit": "%", "predicte
         (lambda: replace(CRASHES[0], depth=0), "depth (million USD per 1 %)"),
         (lambda: replace(CRASHES[0], fall=np.inf), "fall (log %)"),
         (lambda: replace(CRASHES[0], closed=101), "closed (% of open interest)"),
-        (lambda: Input("a", np.nan, "USD", "seen"), "value (USD)"),
+        (lambda: Input("a", np.nan, "USD", "read"), "value (USD)"),
         (lambda: Input("a", 1, "USD", "hearsay"), "basis (a word)"),
         (lambda: Replay(**(ROW | {"sort": "proof"}), inputs=()), "sort (a word)"),
         (lambda: Replay(**(ROW | {"recorded": 0}), inputs=()), "recorded (%)"),
