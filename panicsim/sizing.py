@@ -10,8 +10,8 @@ import numpy as np
 
 from panicsim._check import Array, array, frozen, scalar, whole
 
-# Halvings after which a bracket of stakes is as narrow as floats are.
-HALVINGS = 100
+# Cuts by a third after which a bracket of stakes is as narrow as floats are.
+CUTS = 100
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,7 +163,7 @@ def _best(bet: Kelly) -> float:
                     f" got {bet.returns!r}"
                 )
         low, high = 0.0, far
-        for _ in range(HALVINGS):
+        for _ in range(CUTS):
             third = (high - low) / 3
             if bet.growth_at(side * (low + third)) < bet.growth_at(side * (high - third)):
                 low += third

@@ -355,16 +355,6 @@ def test_a_score_is_told_in_one_line():
     assert text.startswith("12 storms: solvency ") and "\n" not in text and text.count("0.") >= 4
 
 
-@pytest.mark.parametrize("notice", [0, 2, 48])
-def test_a_coin_is_claimed_once(notice):
-    """What savers have claimed is what they sold and what waits; the queue's book is as of the orders."""
-    run = Design(notice=notice).run(FEW)
-    sold, asked = run.sold["savers"], run.books["RedemptionQueue"]["waiting"][1:]
-    claims = np.diff(sold[:-1] + asked, axis=0, prepend=0.0)
-    assert claims.min() > -1e-6
-    assert (claims.sum(axis=0) <= capstone.SAVED).all()
-
-
 def test_a_pool_of_ones_own_is_on_the_lenders_mark():
     design = Design(lend=0.9, threshold=0.95)
     priced = replace(design, pool=3.0).face(FEW)
@@ -376,3 +366,16 @@ def test_least_threshold_is_allowed():
     assert Design(lend=0.28, threshold=0.29).threshold == 0.29
     with pytest.raises(ValueError, match="weather"):
         Design().face("June")
+
+
+@pytest.mark.parametrize("notice", [0, 2, 48])
+def test_what_savers_lose_by_their_own_curve(notice):
+    """They ask for their curve at the worst fall so far, each coin once; no loan is touched."""
+    run = Design(lend=0.05, threshold=0.9, notice=notice).run(FEW)
+    assert not run.sold["loans"].any()
+    asked = run.crowd["savers"].sold_by(np.maximum.accumulate(run.fall), run.market)[:-1]
+    got, left = metrics(run).ledger["savers"]["usd"], asked - run.sold["savers"][1:]
+    lost = (np.diff(asked, axis=0, prepend=0.0) * run.value[:-1]).sum(axis=0) - got - left[-1] * run.value[-1]
+    lost += capstone.WAIT * run.time[1] * (left * run.value[1:]).sum(axis=0)
+    users = Design(lend=0.05, threshold=0.9, notice=notice).face(FEW).users
+    assert_allclose(users, np.maximum(lost, 0.0) / capstone.HAD, atol=1e-9)

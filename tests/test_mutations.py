@@ -27,6 +27,12 @@ class Mutant:
 
 
 MUTANTS = {
+    "a claim counted again once it is paid": Mutant(
+        "capstone.py",
+        "np.diff(sold[:-1] + asked",
+        "np.diff(sold[1:] + asked",
+        "test_capstone.py::test_what_savers_lose_by_their_own_curve",
+    ),
     "radar counts what is sold already": Mutant(
         "photograph.py",
         "np.maximum(fall + further, worst)",
